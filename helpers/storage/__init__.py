@@ -1,0 +1,1 @@
+"""The released records behind one contract (`base.py`); one engine per module."""

@@ -1,0 +1,156 @@
+"""From the field table to a Tantivy schema, and from a record's JSON to a Tantivy document.
+
+Tantivy sorts by one column only and slowly by strings, so an order by name or id is kept as a chain of
+u64 columns, each packing the next characters (docs/decisions/0003-exact-order.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import orjson
+import tantivy
+
+from helpers.fields import FIELDS, FieldSpec, values
+from helpers.query import Document
+
+WORDS: Final = ("name", "terms", "body")
+BOOSTS: Final = {"name": 8.0, "terms": 3.0, "body": 1.0}
+LAYOUT: Final = 1  # raise when the code below writes other columns for the same field table
+
+ID_KEYS: Final = ("id_key_0", "id_key_1", "id_key_2")
+NAME_KEYS: Final = ("name_key_0", "name_key_1", "name_key_2", "name_key_3")
+_ID_CHARACTERS: Final = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"  # in ASCII order
+_ID_DIGIT: Final = {character: place + 1 for place, character in enumerate(_ID_CHARACTERS)}
+_ID_WIDTH: Final = 10  # 66 ** 10 < 2 ** 64
+_MARKUP: Final = re.compile(r"<[^<>]{0,2000}>")
+
+
+def column(name: str) -> str:
+    """The Tantivy field of a public field name."""
+    return "f_" + name.replace(".", "__")
+
+
+def tokenizer() -> tantivy.TextAnalyzer:
+    """Words as runs of letters and digits, in lower case and without accents."""
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    return builder.filter(tantivy.Filter.lowercase()).filter(tantivy.Filter.ascii_fold()).build()
+
+
+def schema_version() -> str:
+    """A digest of all that decides what an index on disk holds."""
+    specs = [
+        (index, spec.name, spec.paths, spec.kind, spec.many, spec.filter, spec.sort, spec.words)
+        for index, table in FIELDS.items()
+        for spec in table.values()
+    ]
+    return hashlib.sha256(repr((LAYOUT, tantivy.__version__, specs)).encode()).hexdigest()[:16]
+
+
+def stored_as_keyword(spec: FieldSpec) -> bool:
+    """Whether a field has an exact column of its own; the name has its keys instead."""
+    return spec.kind == "keyword" and (spec.filter or spec.sort) and spec.name != "name"
+
+
+def stored_as_number(spec: FieldSpec) -> bool:
+    """Whether a field has a column of numbers; dates are numbers made of their digits."""
+    return spec.kind in ("number", "date") and (spec.filter or spec.sort)
+
+
+def as_number(value: Any) -> float:
+    """A number or ISO 8601 date as a number that sorts the same: 2026-11-20T10:00 is 20261120100000."""
+    if isinstance(value, str):
+        return float("".join(filter(str.isdigit, value))[:14].ljust(14, "0"))
+    return float(value)
+
+
+def build_schema(index: str) -> tantivy.Schema:
+    """The schema of an index, from the field table."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("source_id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("from_source", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_bytes_field("body", stored=True, indexed=False)
+    for key in (*ID_KEYS, *NAME_KEYS):
+        builder.add_unsigned_field(key, fast=True, indexed=True)
+    for words in WORDS:
+        builder.add_text_field(f"w_{words}", tokenizer_name="words", index_option="position")
+    for spec in FIELDS[index].values():
+        if stored_as_keyword(spec):
+            builder.add_text_field(column(spec.name), tokenizer_name="raw", index_option="basic", fast=True)
+        elif stored_as_number(spec):
+            builder.add_float_field(column(spec.name), fast=True, indexed=True)
+    return builder.build()
+
+
+def id_keys(source_id: str) -> list[int]:
+    """Numbers that sort as the ids do: ASCII order over the first 30 characters."""
+    padded = [_ID_DIGIT.get(character, 0) for character in source_id[: _ID_WIDTH * len(ID_KEYS)]]
+    padded += [0] * (_ID_WIDTH * len(ID_KEYS) - len(padded))
+    keys = []
+    for start in range(0, len(padded), _ID_WIDTH):
+        number = 0
+        for digit in padded[start : start + _ID_WIDTH]:
+            number = number * 66 + digit
+        keys.append(number)
+    return keys
+
+
+def sort_name(name: str) -> str:
+    """The form of a name that decides its place: case does not count."""
+    return name.casefold()
+
+
+def name_keys(name: str) -> list[int]:
+    """Numbers that sort as the folded names do: code points over the first 32 bytes."""
+    folded = sort_name(name).encode()[: 8 * len(NAME_KEYS)].ljust(8 * len(NAME_KEYS), b"\0")
+    return [int.from_bytes(folded[start : start + 8], "big") for start in range(0, len(folded), 8)]
+
+
+class DocumentBuilder:
+    """Makes Tantivy documents of one index; the field table is compiled once."""
+
+    def __init__(self, index: str) -> None:
+        table = FIELDS[index].values()
+        self._words = [
+            (f"w_{words}", [path for spec in table if spec.words == words for path in spec.paths])
+            for words in WORDS
+        ]
+        self._keywords = [(column(spec.name), spec.paths) for spec in table if stored_as_keyword(spec)]
+        self._numbers = [(column(spec.name), spec.paths) for spec in table if stored_as_number(spec)]
+
+    def build(self, source: str, document: Document) -> tantivy.Document:
+        """One document with all its columns. Raises `ValueError` when the body is no record."""
+        record: dict[str, Any] = orjson.loads(document.body)
+        out = tantivy.Document()
+        out.add_text("source_id", document.source_id)
+        out.add_text("from_source", source)
+        out.add_bytes("body", document.body)
+        for name, key in zip(ID_KEYS, id_keys(document.source_id), strict=True):
+            out.add_unsigned(name, key)
+        for name, key in zip(NAME_KEYS, name_keys(record["name"]), strict=True):
+            out.add_unsigned(name, key)
+        for field, paths in self._words:
+            for text in _found(record, paths):
+                out.add_text(field, _MARKUP.sub(" ", text) if "<" in text else text)
+        for field, paths in self._keywords:
+            for text in dict.fromkeys(_found(record, paths)):
+                out.add_text(field, text)
+        for field, paths in self._numbers:
+            for number in _found(record, paths):
+                out.add_float(field, as_number(number))
+        return out
+
+
+def _found(record: dict[str, Any], paths: Sequence[tuple[str, ...]]) -> Iterator[Any]:
+    for path in paths:
+        if len(path) == 1:  # the common case, without the generator of generators
+            value = record.get(path[0])
+            if type(value) is list:
+                yield from value
+            elif value is not None:
+                yield value
+        elif path[0] in record:
+            yield from values(record[path[0]], path[1:])
