@@ -1,0 +1,1 @@
+"""One module per source; `PROVIDERS` names them all."""
