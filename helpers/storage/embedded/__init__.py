@@ -62,8 +62,8 @@ class EmbeddedStorage(Storage):
 
     def released(self) -> Mapping[str, Release]:
         """See `Storage.released`."""
-        manifest = manifests.load(self._root)
-        return manifest.releases if manifest else {}
+        snapshot = self._snapshot()
+        return snapshot.manifest.releases if snapshot else {}
 
     def health(self) -> Health:
         """See `Storage.health`."""

@@ -22,7 +22,7 @@ BOOSTS: Final = {"name": 8.0, "terms": 3.0, "body": 1.0}
 LAYOUT: Final = 1  # raise when the code below writes other columns for the same field table
 
 ID_KEYS: Final = ("id_key_0", "id_key_1", "id_key_2")
-NAME_KEYS: Final = ("name_key_0", "name_key_1", "name_key_2", "name_key_3")
+NAME_KEYS: Final = tuple(f"name_key_{place}" for place in range(8))
 _ID_CHARACTERS: Final = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"  # in ASCII order
 _ID_DIGIT: Final = {character: place + 1 for place, character in enumerate(_ID_CHARACTERS)}
 _ID_WIDTH: Final = 10  # 66 ** 10 < 2 ** 64
@@ -104,7 +104,7 @@ def sort_name(name: str) -> str:
 
 
 def name_keys(name: str) -> list[int]:
-    """Numbers that sort as the folded names do: code points over the first 32 bytes."""
+    """Numbers that sort as the folded names do: code points over the first 64 bytes."""
     folded = sort_name(name).encode()[: 8 * len(NAME_KEYS)].ljust(8 * len(NAME_KEYS), b"\0")
     return [int.from_bytes(folded[start : start + 8], "big") for start in range(0, len(folded), 8)]
 
