@@ -140,6 +140,9 @@ class Morphology(Record):
     """One reconstructed neuron or glial cell."""
 
     type: Annotated[Literal["morphology"], FILTER] = "morphology"
+    accession: Annotated[NonEmpty | None, Indexed(words="terms")] = Field(
+        default=None, description="id for citations, for example `NMO_00860`"
+    )
     cell_type: NonEmpty | None = Field(default=None, description="the source's first term, as the ancestor shows")
     cell_types: Annotated[Strings, Indexed(filter=True, words="terms", name="cell_type")] = Field(
         default=(), description="every cell-type term; the filter `cell_type` matches any of them"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from helpers.records import Record
+from helpers.http import HTTPClient
+from helpers.records import INDICES, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +19,18 @@ class About:
     """A source as it declares itself."""
 
     key: str  # in configuration, `/sources`, provenance: "neuromorpho"
+    id_prefix: str = ""  # of `source_id`, where it is not the key: "model_db"
     title: str  # shown to people: "NeuroMorpho.Org"
     url: str  # home page
     api_docs: str
     licence: str | None
     citations: tuple[str, ...]  # what must be cited besides a record's own papers
+    indices: frozenset[str] = frozenset(INDICES)  # that its records go to
     hosts: frozenset[str] = field(default_factory=frozenset)  # beside the base URL's: where its files lie
+
+    def source_id(self, bare_id: str) -> str:
+        """The id over all sources of an item of this one."""
+        return f"{self.id_prefix or self.key}-{bare_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Provider(ABC):
     """One source. Constructed by `app.py` with its HTTP client and what to select."""
 
     about: ClassVar[About]
+    client: HTTPClient | None = None  # of the sources that are asked over the network
 
     @abstractmethod
     def fetch(self, report: Report) -> Iterator[Raw | Unfetched]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -110,19 +110,14 @@ def name_keys(name: str) -> list[int]:
 
 
 class DocumentBuilder:
-    """Makes Tantivy documents of one index; the field table is compiled once."""
+    """Makes Tantivy documents of one index; the field table is compiled once per record type."""
 
     def __init__(self, index: str) -> None:
-        table = FIELDS[index].values()
-        self._words = [
-            (f"w_{words}", [path for spec in table if spec.words == words for path in spec.paths])
-            for words in WORDS
-        ]
-        self._keywords = [(column(spec.name), spec.paths) for spec in table if stored_as_keyword(spec)]
-        self._numbers = [(column(spec.name), spec.paths) for spec in table if stored_as_number(spec)]
+        types = frozenset().union(*(spec.types for spec in FIELDS[index].values()))
+        self._plans = {name: _Plan([s for s in FIELDS[index].values() if name in s.types]) for name in types}
 
     def build(self, source: str, document: Document) -> tantivy.Document:
-        """One document with all its columns. Raises `ValueError` when the body is no record."""
+        """One document with all its columns. Raises `ValueError` or `KeyError` when the body is no record."""
         record: dict[str, Any] = orjson.loads(document.body)
         out = tantivy.Document()
         out.add_text("source_id", document.source_id)
@@ -132,25 +127,40 @@ class DocumentBuilder:
             out.add_unsigned(name, key)
         for name, key in zip(NAME_KEYS, name_keys(record["name"]), strict=True):
             out.add_unsigned(name, key)
-        for field, paths in self._words:
-            for text in _found(record, paths):
-                out.add_text(field, _MARKUP.sub(" ", text) if "<" in text else text)
-        for field, paths in self._keywords:
-            for text in dict.fromkeys(_found(record, paths)):
-                out.add_text(field, text)
-        for field, paths in self._numbers:
-            for number in _found(record, paths):
-                out.add_float(field, as_number(number))
+        self._plans[record["type"]].fill(out, record)
         return out
 
 
-def _found(record: dict[str, Any], paths: Sequence[tuple[str, ...]]) -> Iterator[Any]:
-    for path in paths:
-        if len(path) == 1:  # the common case, without the generator of generators
+class _Plan:
+    """What to add for the records of one type: this runs for every value of every record."""
+
+    def __init__(self, specs: Sequence[FieldSpec]) -> None:
+        self._texts = [
+            (path, f"w_{spec.words}" if spec.words else None, column(spec.name) if stored_as_keyword(spec) else None)
+            for spec in specs
+            if not stored_as_number(spec)
+            for path in spec.paths
+        ]
+        numbers = [(spec, path) for spec in specs if stored_as_number(spec) for path in spec.paths]
+        self._numbers: dict[tuple[str, ...], list[tuple[str, str]]] = {}  # parent -> (key, column)
+        for spec, path in numbers:
+            self._numbers.setdefault(path[:-1], []).append((path[-1], column(spec.name)))
+
+    def fill(self, out: tantivy.Document, record: dict[str, Any]) -> None:
+        for path, words, keyword in self._texts:
             value = record.get(path[0])
-            if type(value) is list:
-                yield from value
-            elif value is not None:
-                yield value
-        elif path[0] in record:
-            yield from values(record[path[0]], path[1:])
+            if not value:
+                continue
+            if len(path) > 1:
+                value = list(values(value, path[1:]))
+            for item in dict.fromkeys(value) if type(value) is list else (value,):
+                if words is not None:
+                    out.add_text(words, _MARKUP.sub(" ", item) if "<" in item else item)
+                if keyword is not None:
+                    out.add_text(keyword, item)
+        for parents, columns in self._numbers.items():
+            for parent in values(record, parents):
+                for key, name in columns:
+                    number = parent.get(key)
+                    if number is not None:
+                        out.add_float(name, number if type(number) is float else as_number(number))

@@ -1,0 +1,424 @@
+"""NeuroMorpho.Org: reconstructed neurons and glia, by its REST API and direct file URLs.
+
+API: https://neuromorpho.org/apiReference.html. Seen in November 2026:
+
+- Scripts may use the API and file URLs only, never a `.jsp` page (terms of use).
+- The links of a page drop the query (`q`): pages are counted here, never followed.
+- Paging has no snapshot: an item can come twice while another is skipped; both are noticed.
+- Numbers are strings, "missing" has many spellings, records of version 7 lack fields, and a list
+  may be a plain string there.
+- `brain_region` runs from general to specific, `cell_type` mostly the other way.
+- Morphometry (`/morphometry`) is in µm, µm² and µm³, without the soma except `soma_Surface`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from helpers.ahead import ahead
+from helpers.errors import InvalidItem, UpstreamChanged
+from helpers.http import HTTPClient
+from helpers.providers.base import About, Provider, Raw, Report, Unfetched
+from helpers.records import Measurements, Morphology, Paper, Provenance
+
+PAGE_SIZE: Final = 500  # the API's largest
+
+MISSING: Final = frozenset({"", "not reported", "not applicable", "not available", "n/a", "none", "null", "nan"})
+SIDES: Final = frozenset({"left", "right"})
+EXTENSIONS: Final = {"custom.xml": "morph.xml", "neurolucida.dat": "DAT"}  # files are named otherwise than said
+VIEWABLE: Final = frozenset({"asc", "swc"})  # originals that front ends can open
+MEASURES: Final = {  # key of the API, in lower case -> field of `Measurements`
+    "soma_surface": "soma_surface_um2",
+    "surface": "surface_um2",
+    "volume": "volume_um3",
+    "length": "length_um",
+    "width": "width_um",
+    "height": "height_um",
+    "depth": "depth_um",
+    "diameter": "diameter_um",
+    "eucdistance": "euclidean_distance_um",
+    "pathdistance": "path_distance_um",
+    "n_stems": "n_stems",
+    "n_bifs": "n_bifurcations",
+    "n_branch": "n_branches",
+    "branch_order": "branch_order",
+    "contraction": "contraction",
+    "fragmentation": "fragmentation",
+    "partition_asymmetry": "partition_asymmetry",
+    "pk_classic": "pk_classic",
+    "bif_ampl_local": "bifurcation_angle_local_deg",
+    "bif_ampl_remote": "bifurcation_angle_remote_deg",
+    "fractal_dim": "fractal_dimension",
+}
+NEVER_ZERO: Final = frozenset({"soma_surface_um2", "surface_um2", "volume_um3", "length_um"})  # 0 is "unknown"
+WORDS: Final = (  # fields of one word or phrase that keep their name
+    "archive",
+    "strain",
+    "scientific_name",
+    "gender",
+    "age_classification",
+    "age_scale",
+    "stain",
+    "protocol",
+    "slicing_direction",
+    "objective_type",
+    "reconstruction_software",
+    "original_format",
+    "domain",
+    "attributes",
+    "species",
+    "deposition_date",
+    "upload_date",
+)
+NUMBERS: Final = {  # field of the API -> field of the record
+    "min_age": "min_age",
+    "max_age": "max_age",
+    "min_weight": "min_weight_g",
+    "max_weight": "max_weight_g",
+    "slicing_thickness": "slicing_thickness_um",
+    "magnification": "magnification",
+}
+SHRINKAGE: Final = (
+    "shrinkage_reported",
+    "shrinkage_corrected",
+    "reported_value",
+    "reported_xy",
+    "reported_z",
+    "corrected_value",
+    "corrected_xy",
+    "corrected_z",
+)
+KNOWN: Final = frozenset(  # typed below, or said by other fields
+    {
+        *WORDS,
+        *NUMBERS,
+        *SHRINKAGE,
+        "physical_Integrity",
+        "neuron_id",
+        "neuron_name",
+        "brain_region",
+        "cell_type",
+        "experiment_condition",
+        "note",
+        "png_url",
+        "reference_pmid",
+        "reference_doi",
+        "soma_surface",
+        "surface",
+        "volume",
+    }
+)
+_LAYER: Final = re.compile(r"\b(layer|stratum|lamina)\b", re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]{0,2000}>")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value passes when its comma-separated items hold every allowed and no not-allowed one, case ignored."""
+
+    allowed: frozenset[str] = frozenset()
+    not_allowed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, *, allowed: Sequence[str] = (), not_allowed: Sequence[str] = ()) -> Choice:
+        """A choice from configured lists."""
+        return cls(frozenset(map(_folded, allowed)), frozenset(map(_folded, not_allowed)))
+
+    def passes(self, value: object) -> bool:
+        """Whether a value of the source is wanted; a missing one has no items."""
+        items = {_folded(item) for item in str(value or "").split(",")}
+        return self.allowed <= items and not self.not_allowed & items
+
+
+Lists = Mapping[str, Sequence[str]]  # "allowed" and "not_allowed", either may be absent
+NO_LISTS: Final[Lists] = {}
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+class NeuroMorpho(Provider):
+    """Morphologies of NeuroMorpho.Org."""
+
+    about = About(
+        key="neuromorpho",
+        title="NeuroMorpho.Org",
+        url="https://neuromorpho.org",
+        api_docs="https://neuromorpho.org/apiReference.html",
+        licence="CC BY 4.0",
+        citations=(
+            "NeuroMorpho.Org (RRID:SCR_002145)",
+            "Tecuatl et al. 2024, doi:10.1096/fba.2024-00048",
+        ),
+        indices=frozenset({"dataset"}),
+        hosts=frozenset({"neuromorpho.org", "www.neuromorpho.org"}),
+    )
+
+    def __init__(
+        self,
+        client: HTTPClient,
+        base_url: str,
+        *,
+        brain_regions: Sequence[str] = (),
+        domains: Lists = NO_LISTS,
+        attributes: Lists = NO_LISTS,
+        physical_integrities: Lists = NO_LISTS,
+    ) -> None:
+        self.client = client
+        self._http = client
+        self._base = base_url.rstrip("/")
+        self._regions = tuple(brain_regions)
+        self._choices = {
+            "domain": Choice.of(**domains),
+            "attributes": Choice.of(**attributes),
+            "physical_Integrity": Choice.of(**physical_integrities),
+        }
+
+    def fetch(self, report: Report) -> Iterator[Raw | Unfetched]:
+        """Yield every neuron of the configured regions with its morphometry. See `Provider.fetch`."""
+        first = self._page(0)
+        report(first.announced)
+        seen: set[int] = set()
+        yield from self._wanted(first, seen)
+        threads = self._http.politeness.concurrency
+        number, pages = 1, first.pages
+        while number < pages:  # a source that grows while it is read has more pages at the end
+            for page in ahead(self._page, range(number, pages), threads):
+                yield from self._wanted(page, seen)
+            number, pages = pages, page.pages
+        lost = first.announced - len(seen)
+        if lost > 0:
+            reason = f"{first.announced} neurons were announced, {lost} of them never came while paging"
+            yield Unfetched("?", reason)
+
+    def _wanted(self, page: _Page, seen: set[int]) -> Iterator[Raw | Unfetched]:
+        for neuron in page.neurons:
+            key = neuron.get("neuron_id") if isinstance(neuron, dict) else None
+            number = int(key) if str(key).isdecimal() else None
+            if number is None:
+                yield Unfetched("?", f"page {page.number} holds an item without a neuron_id: {str(neuron)[:80]}")
+            elif number in seen:
+                yield Unfetched(str(number), f"page {page.number} repeats a neuron that came before")
+            else:
+                seen.add(number)
+                if all(choice.passes(neuron.get(field)) for field, choice in self._choices.items()):
+                    data = {"neuron": neuron, "morphometry": page.morphometry.get(number)}
+                    yield Raw(str(number), data, self._base)
+
+    def _page(self, number: int) -> _Page:
+        body = self._http.get_json(self._url("neuron", self._select("brain_region", self._regions), number))
+        where = f"{self.about.title}, page {number} of neurons"
+        neurons = _listed(body, "neuronResources", where)
+        counts = body["page"]
+        ids = [str(n["neuron_id"]) for n in neurons if isinstance(n, dict) and "neuron_id" in n]
+        return _Page(
+            number=number,
+            pages=int(counts["totalPages"]),
+            announced=int(counts["totalElements"]),
+            neurons=neurons,
+            morphometry=self._morphometry(ids, number) if ids else {},
+        )
+
+    def _morphometry(self, ids: Sequence[str], number: int) -> dict[int, Any]:
+        query = f"Neuron_id:{','.join(dict.fromkeys(ids))}"
+        body = self._http.get_json(self._url("morphometry", query, 0))
+        rows = _listed(body, "measurements", f"{self.about.title}, morphometry of page {number}")
+        return {
+            int(row["neuron_id"]): row
+            for row in rows
+            if isinstance(row, dict) and str(row.get("neuron_id")).isdecimal()
+        }
+
+    @staticmethod
+    def _select(field: str, values: Sequence[str]) -> str | None:
+        quoted = ('"' + value.replace('"', "") + '"' for value in values)
+        return f"{field}:{','.join(quoted)}" if values else None
+
+    def _url(self, resource: str, query: str | None, page: int) -> str:
+        asked = {"page": page, "size": PAGE_SIZE, "sort": "neuron_id,asc"}
+        if query is None:
+            return f"{self._base}/api/{resource}?{urlencode(asked, safe=',')}"
+        return f"{self._base}/api/{resource}/select?{urlencode({'q': query, **asked}, safe=',:')}"
+
+    @staticmethod
+    def normalise(raw: Raw) -> Morphology:
+        """One neuron and its morphometry as a record. See `Provider.normalise`."""
+        neuron: dict[str, Any] = raw.data["neuron"]
+        name = neuron.get("neuron_name")
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidItem(f"neuron_name is {name!r}, a name is required")
+        path = _texts(neuron, "brain_region")
+        places = [place for place in path if place.casefold() not in SIDES]
+        cells = _texts(neuron, "cell_type")
+        words = {key: _text(neuron, key) for key in WORDS}
+        links = _links(raw.base, words["archive"], name, words["original_format"])
+        numbers, extra = _numbers(neuron)
+        note = _text(neuron, "note")
+        if note is not None and _TAG.search(note):
+            extra["note"] = note
+        return Morphology(
+            source_id=f"neuromorpho-{raw.id}",
+            id=raw.id,
+            accession=f"NMO_{int(raw.id):05d}",
+            name=name,
+            source="Neuromorpho",
+            description=" ".join(_TAG.sub(" ", note).split()) or None if note else None,
+            region=places[0] if places else None,
+            secondary_region=tuple(places[1:2]),
+            layers=tuple(place for place in places[1:] if _LAYER.search(place)),
+            brain_region=tuple(path),
+            cell_type=cells[0] if cells else None,
+            cell_types=tuple(cells),
+            experiment_condition=tuple(_texts(neuron, "experiment_condition")),
+            physical_integrity=_text(neuron, "physical_Integrity"),
+            papers=_papers(neuron),
+            page_link=f"{raw.base}/neuron_info.jsp?neuron_name={quote(name, safe='')}",
+            icon=_https(_text(neuron, "png_url")),
+            licence=NeuroMorpho.about.licence,
+            citations=NeuroMorpho.about.citations,
+            shrinkage={key: value for key in SHRINKAGE if (value := _text(neuron, key)) is not None},
+            measurements=_measurements(neuron, raw.data.get("morphometry") or {}),
+            provenance=Provenance(
+                source="neuromorpho", url=f"{raw.base}/api/neuron/id/{raw.id}", release=words["upload_date"]
+            ),
+            extra=extra,
+            **links,
+            **words,
+            **numbers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    number: int
+    pages: int
+    announced: int
+    neurons: list[Any]
+    morphometry: Mapping[int, Any]
+
+
+def _listed(body: Any, key: str, where: str) -> list[Any]:
+    """The items of a page; an empty result has no `_embedded`. Raises `UpstreamChanged`."""
+    try:
+        total = int(body["page"]["totalElements"])
+        items = body["_embedded"][key] if "_embedded" in body or total else []
+    except (KeyError, TypeError, ValueError) as error:
+        raise UpstreamChanged(f"{where}: no {error} in {str(body)[:120]}") from error
+    if not isinstance(items, list):
+        raise UpstreamChanged(f"{where}: {key} is no list but {str(items)[:80]}")
+    return items
+
+
+@lru_cache(maxsize=65_536)  # a few thousand values make up most of 300,000 records
+def _clean(text: str) -> str | None:
+    """A text without blanks around it; None for every spelling of "missing"."""
+    stripped = text.strip()
+    return None if stripped.casefold() in MISSING else stripped
+
+
+def _present(value: Any) -> bool:
+    return value is not None and not (isinstance(value, str) and _clean(value) is None)
+
+
+def _text(neuron: Mapping[str, Any], key: str) -> str | None:
+    value = neuron.get(key)
+    if isinstance(value, list | dict):
+        raise InvalidItem(f"{key} is {str(value)[:80]}, one text is expected")
+    return None if value is None else _clean(str(value))
+
+
+def _texts(neuron: Mapping[str, Any], key: str) -> list[str]:
+    """The present items of a list; version 7 has a plain string instead of a list of one."""
+    value = neuron.get(key)
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, list | dict) for item in items):
+        raise InvalidItem(f"{key} is {str(value)[:80]}, a list of texts is expected")
+    cleaned = (_clean(str(item)) for item in items if item is not None)
+    return list(dict.fromkeys(text for text in cleaned if text is not None))
+
+
+def _number(value: Any) -> float | None:
+    """A number, also in a string; None for what is missing. Raises `ValueError` for anything else."""
+    if isinstance(value, str):
+        value = _clean(value)
+    return None if value is None else float(value)
+
+
+def _numbers(neuron: Mapping[str, Any]) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """Typed numbers, and what is left: texts that are no number, and fields that we do not know."""
+    numbers: dict[str, float | None] = {}
+    extra: dict[str, Any] = {}
+    for key, field in NUMBERS.items():
+        try:
+            numbers[field] = _number(neuron.get(key))
+        except (TypeError, ValueError):
+            extra[key] = neuron[key]
+    for key, value in neuron.items():
+        if key not in KNOWN and _present(value):
+            extra[key.lstrip("_")] = value
+    return numbers, extra
+
+
+def _measurements(neuron: Mapping[str, Any], morphometry: Mapping[str, Any]) -> Measurements:
+    """Published measures; the neuron's own three stand in where the morphometry lacks them."""
+    found: dict[str, float] = {}
+    own = {key: neuron.get(key) for key in ("soma_surface", "surface", "volume")}
+    for key, value in (*own.items(), *morphometry.items()):
+        field = MEASURES.get(key.lower())
+        if field is None:
+            continue
+        try:
+            number = _number(value)
+        except (TypeError, ValueError) as error:
+            raise InvalidItem(f"{key} is {str(value)[:80]!r}, a number is expected") from error
+        if number is not None and not (number == 0 and field in NEVER_ZERO):
+            found[field] = number
+    return Measurements(**found)
+
+
+def _papers(neuron: Mapping[str, Any]) -> tuple[Paper, ...]:
+    """Papers by PMID and DOI; a negative PMID (`-26`) means that there is none."""
+    pmids: list[str | None] = [pmid if pmid.isdecimal() else None for pmid in _texts(neuron, "reference_pmid")]
+    dois: list[str | None] = [doi for doi in _texts(neuron, "reference_doi") if doi.startswith("10.")]
+    if len(pmids) != len(dois):  # nobody says which belongs to which
+        pmids, dois = [*pmids, *([None] * len(dois))], [*([None] * len(pmids)), *dois]
+    papers = []
+    for pmid, doi in zip(pmids, dois, strict=True):
+        if doi:
+            papers.append(Paper(label=f"doi:{doi}", url=f"https://doi.org/{quote(doi)}", pmid=pmid, doi=doi))
+        elif pmid:
+            papers.append(Paper(label=f"PMID {pmid}", url=f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/", pmid=pmid))
+    return tuple(papers)
+
+
+def _links(base: str, archive: str | None, name: str, original_format: str | None) -> dict[str, str | None]:
+    """Direct URLs of a neuron's files; they follow from archive, name and original format."""
+    if archive is None:
+        return {"download_link": None, "standard_link": None, "original_link": None, "log_link": None}
+    folder, file = f"{base}/dableFiles/{quote(archive.lower(), safe='')}", quote(name, safe="")
+    standard = f"{folder}/CNG%20version/{file}.CNG.swc"
+    original, ending = None, ""
+    if original_format and "." in original_format:
+        ending = original_format.rpartition(".")[2]
+        ending = EXTENSIONS.get(original_format.casefold(), ending)
+        original = f"{folder}/Source-Version/{file}.{quote(ending, safe='')}"
+    return {
+        "download_link": original if original and ending.lower() in VIEWABLE else standard,
+        "standard_link": standard,
+        "original_link": original,
+        "log_link": f"{folder}/Standardization%20log/{file}.std",
+    }
+
+
+def _https(url: str | None) -> str | None:
+    """The picture's URL as https: pages served by https may not load plain http."""
+    if url is None or not url.startswith(("http://", "https://")):
+        return None
+    return quote("https://" + url.partition("://")[2], safe="%/:?=&#+,;@!$'()*[]~")
