@@ -27,6 +27,7 @@ timeout = 120
 graceful_timeout = 3  # with the refresher's own 3 s, everything ends within five
 keepalive = 15
 limit_request_line = 8190
+control_socket_disable = True  # no socket in the home folder
 accesslog = None  # routes/hooks.py writes one line per request
 loglevel = _settings.log_level.lower()
 chdir = str(PROJECT_ROOT)

@@ -31,6 +31,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {  # file -> path of the group tha
     **{f"{source}.toml": (source,) for source in SOURCES},
 }
 VARIABLES: Final[Mapping[str, Key]] = {variable: key for key in KEYS.values() for variable in key.variables}
+LONGEST_NAME: Final = 100  # characters of a wrong key that are shown and compared with the known ones
 DEFAULT: Final = "default"
 ENVIRONMENT: Final = "environment"
 
@@ -77,7 +78,7 @@ class _Findings:
 
 
 def load(environ: Mapping[str, str], root: Path = PROJECT_ROOT) -> Loaded:
-    """The settings of this installation. Reads the files of the configuration folder and nothing else.
+    """The settings of this installation, out of the files of its configuration folder and `environ`.
 
     Relative paths are relative to `root`. Raises `ConfigError` naming everything that is wrong.
     """
@@ -161,7 +162,7 @@ def _parsed(path: Path, where: str, findings: _Findings) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         findings.problems.append(f"{where}: no UTF-8 text (at line {line})")
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
         findings.problems.append(f"{where}: no TOML: {error}")
     return {}
 
@@ -188,7 +189,7 @@ def _within(path: tuple[str, ...]) -> list[str]:
 
 
 def _unknown_key(path: tuple[str, ...], value: object, group: tuple[str, ...], where: str) -> str:
-    name = ".".join(part if re.fullmatch(r"[\w-]+", part) else repr(part) for part in path)
+    name = ".".join(part if re.fullmatch(r"[\w-]+", part) else repr(part) for part in path)[:LONGEST_NAME]
     seen = f"{where}: {name} = {shown_of_unknown(name, value)}"
     members = _within((*group, *path))
     if members:

@@ -7,17 +7,26 @@ from collections.abc import Mapping
 from typing import Final
 
 LONGEST: Final = 200  # characters of a value in a message
-PASSWORD: Final = re.compile(
-    r"([^\s/:@]*):(?!//).*@", re.DOTALL
-)  # user:password@host, with or without a scheme
-QUERY: Final = re.compile(r"(://[^?]*\?).*", re.DOTALL)
 SECRET_NAME: Final = re.compile(r"passw|secret|token|credential|api_?key", re.IGNORECASE)
 HIDDEN: Final = "***"
 
 
 def without_secrets(text: str) -> str:
-    """A text with the password and the query of a URL hidden: `http://user:***@host`."""
-    return QUERY.sub(rf"\g<1>{HIDDEN}", PASSWORD.sub(rf"\g<1>:{HIDDEN}@", text))
+    """A text with the password and the query of a URL hidden: `http://user:***@host`.
+
+    Holds also for what is no URL but was meant as one: everything from the first colon to the last `@`.
+    """
+    scheme, slashes, rest = text.partition("://")
+    if not slashes:
+        return _without_password(text)
+    address, mark, query = _without_password(rest).partition("?")
+    return scheme + slashes + address + mark + (HIDDEN if query else "")
+
+
+def _without_password(text: str) -> str:
+    end = text.rfind("@")
+    colon = text.find(":", 0, max(end, 0))
+    return text if colon < 0 else f"{text[: colon + 1]}{HIDDEN}{text[end:]}"
 
 
 def shown(value: object) -> str:
@@ -36,6 +45,8 @@ def shown_of_unknown(name: str, value: object) -> str:
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > LONGEST:  # Python refuses thousands of decimal digits
+        return hex(value)
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, Mapping):

@@ -26,7 +26,7 @@ from helpers.spool import PIECE_BYTES, Spool
 OWN: Final = "internal"  # the source whose files are on our disk
 LOCAL_PREFIX: Final = "/files/internal/"
 ZIPPED: Final = frozenset({"modeldb"})  # sources whose files are zips under an address without a name
-RETRIES: Final = 2  # at most, whatever the source's own number: somebody is waiting
+RETRIES: Final = 3  # at most, whatever the number of the source: somebody is waiting
 RETRY_AFTER_S: Final = 10
 GONE: Final = frozenset({404, 410})
 REASON_LETTERS: Final = 1_000

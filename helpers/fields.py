@@ -95,16 +95,19 @@ def _table(index: str) -> dict[str, FieldSpec]:
     for record_class in INDICES[index]:
         for spec in _specs(record_class, type_name(record_class)):
             known = table.get(spec.name)
-            if known is not None:  # another record type may keep the same thing elsewhere
-                spec = replace(
-                    known,
-                    types=known.types | spec.types,
-                    paths=tuple(dict.fromkeys(known.paths + spec.paths)),
-                    many=known.many or spec.many,
-                    sort=known.sort and spec.sort,
-                )
-            table[spec.name] = spec
+            table[spec.name] = spec if known is None else _merged(known, spec)
     return table
+
+
+def _merged(one: FieldSpec, other: FieldSpec) -> FieldSpec:
+    """One public field of two record types, which may keep it in different places."""
+    return replace(
+        one,
+        types=one.types | other.types,
+        paths=tuple(dict.fromkeys(one.paths + other.paths)),
+        many=one.many or other.many,
+        sort=one.sort and other.sort,
+    )
 
 
 FIELDS: Mapping[str, Mapping[str, FieldSpec]] = {index: _table(index) for index in INDICES}

@@ -52,6 +52,19 @@ class Politeness:
     hosts: frozenset[str] = field(default_factory=frozenset)  # that may be asked or redirected to
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    url: str
+    method: str = "GET"
+    params: Mapping[str, Any] | None = None
+    accept: str = "*/*"
+    body: bytes | None = None
+
+    def headers(self) -> dict[str, str]:
+        content = {"Content-Type": "application/json"} if self.body is not None else {}
+        return {"Accept": self.accept, **content}
+
+
 class _Pace:
     """Hands out starting times so that no second sees more than `rate` requests."""
 
@@ -99,12 +112,12 @@ class HTTPClient:
 
     def get_json(self, url: str, params: Mapping[str, Any] | None = None) -> Any:
         """The parsed JSON of an answer. Raises `UpstreamError`."""
-        return self._json(url, self.get_bytes(url, params, accept="application/json"))
+        return self._json(url, self._read(_Asked(url, params=params, accept="application/json")))
 
     def post_json(self, url: str, body: object, params: Mapping[str, Any] | None = None) -> Any:
         """The parsed JSON that answers a JSON body. Raises `UpstreamError`."""
-        content = self._read(url, "POST", params, "application/json", orjson.dumps(body), None)
-        return self._json(url, content)
+        asked = _Asked(url, "POST", params, "application/json", orjson.dumps(body))
+        return self._json(url, self._read(asked))
 
     def get_bytes(
         self,
@@ -115,35 +128,27 @@ class HTTPClient:
         max_bytes: int | None = None,
     ) -> bytes:
         """The whole body of an answer, at most `max_bytes` of it. Raises `UpstreamError`."""
-        return self._read(url, "GET", params, accept, None, max_bytes)
+        return self._read(_Asked(url, params=params, accept=accept), max_bytes)
 
     @contextmanager
     def stream(self, url: str, *, retries: int | None = None) -> Iterator[tuple[int | None, Iterator[bytes]]]:
         """(announced length, pieces) of a file. Raises `UpstreamError`, also while pieces are read."""
         attempts = self.politeness.retries if retries is None else retries
         with self._slots:
-            response = self._retrying(lambda: self._asked(url, "GET", None, "*/*", None), url, attempts)
+            response = self._retrying(lambda: self._answered(_Asked(url)), url, attempts)
             try:
                 yield _announced(response), self._pieces(response, url)
             finally:
                 response.close()
 
-    def _read(
-        self,
-        url: str,
-        method: str,
-        params: Mapping[str, Any] | None,
-        accept: str,
-        body: bytes | None,
-        max_bytes: int | None,
-    ) -> bytes:
+    def _read(self, asked: _Asked, max_bytes: int | None = None) -> bytes:
         limit = max_bytes or self.politeness.max_bytes
 
         def once() -> bytes:
-            with self._slots, self._asked(url, method, params, accept, body) as response:
-                return self._whole(response, url, limit)
+            with self._slots, self._answered(asked) as response:
+                return self._whole(response, asked.url, limit)
 
-        return self._retrying(once, url, self.politeness.retries)
+        return self._retrying(once, asked.url, self.politeness.retries)
 
     def _retrying(self, attempt: Callable[[], T], url: str, retries: int) -> T:
         """Run an attempt until it succeeds, fails for good, or has failed `retries` times more."""
@@ -166,24 +171,22 @@ class HTTPClient:
             if failure.retry_after_s > MAX_WAIT_S:
                 raise UpstreamUnavailable(f"{failure}, and asks to wait {failure.retry_after_s:.0f} s")
             return failure.retry_after_s
-        pause = self.politeness.backoff_s * 2**tried
+        pause: float = self.politeness.backoff_s * 2.0**tried
         return min(MAX_WAIT_S, pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
 
-    def _asked(
-        self, url: str, method: str, params: Mapping[str, Any] | None, accept: str, body: bytes | None
-    ) -> requests.Response:
+    def _answered(self, asked: _Asked) -> requests.Response:
         """The answer of one attempt, redirects followed one by one, body not yet read."""
-        headers = {"Accept": accept} | ({"Content-Type": "application/json"} if body is not None else {})
+        url, params = asked.url, asked.params
         for _ in range(MAX_REDIRECTS + 1):
             self._check(url)
             self._pace.wait(self._stop)
             with _network_errors(url):
                 response = self._session.request(
-                    method,
+                    asked.method,
                     url,
                     params=params,
-                    data=body,
-                    headers=headers,
+                    data=asked.body,
+                    headers=asked.headers(),
                     timeout=self.politeness.timeout_s,
                     stream=True,
                     allow_redirects=False,
@@ -196,7 +199,7 @@ class HTTPClient:
             if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
                 raise UnsafeAddress(f"{url} redirects to {target}: from https to plain http")
             url, params = target, None
-        raise UpstreamChanged(f"{url}: more than {MAX_REDIRECTS} redirects")
+        raise UpstreamChanged(f"{asked.url}: more than {MAX_REDIRECTS} redirects")
 
     def _check(self, url: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Which network addresses may be connected to, checked on the address itself, so that DNS cannot change it."""
+"""Which addresses may be connected to: checked on the address itself, so that DNS cannot change it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def check_address(address: str, host: str, allow_private: bool) -> None:
         raise UnsafeAddress(f"{host} is at {parsed}, which is no address of a server")
     if not allow_private and not parsed.is_global:
         raise UnsafeAddress(
-            f"{host} is at the private or loopback address {parsed}; AMMON_ALLOW_PRIVATE_UPSTREAMS allows these"
+            f"{host} is at the private or loopback address {parsed}; "
+            "AMMON_ALLOW_PRIVATE_UPSTREAMS allows these"
         )
 
 
@@ -36,7 +37,7 @@ def _connect(connection: Any, allow_private: bool) -> socket.socket:
     """Connect to the first address of the host that answers, each checked before it is asked."""
     host = connection._dns_host
     error: OSError | None = None
-    for family, _, _, _, target in socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM):
+    for _, _, _, _, target in socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM):
         address = str(target[0])
         check_address(address, host, allow_private)
         try:
@@ -61,10 +62,10 @@ def _pools(allow_private: bool) -> dict[str, type[urllib3.connectionpool.HTTPCon
             return _checked(self, allow_private)
 
     class PlainPool(urllib3.connectionpool.HTTPConnectionPool):
-        ConnectionCls = PlainConnection  # type: ignore[assignment]
+        ConnectionCls = PlainConnection
 
     class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
-        ConnectionCls = SecureConnection  # type: ignore[assignment]
+        ConnectionCls = SecureConnection
 
     return {"http": PlainPool, "https": SecurePool}
 
@@ -90,5 +91,5 @@ class GuardedAdapter(requests.adapters.HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """Use pools whose connections check the address."""
-        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pools(self._allow_private)

@@ -73,7 +73,9 @@ class Provenance(Frozen):
 class Record(Frozen):
     """What every record has."""
 
-    source_id: Annotated[NonEmpty, Indexed(words="terms")] = Field(description="id over all sources, for example `neuromorpho-1013`")
+    source_id: Annotated[NonEmpty, Indexed(words="terms")] = Field(
+        description="id over all sources, for example `neuromorpho-1013`"
+    )
     id: NonEmpty = Field(description="the source's bare id")
     type: Annotated[NonEmpty, FILTER]
     name: Annotated[NonEmpty, Indexed(sort=True, words="name")]
@@ -90,7 +92,9 @@ class Record(Frozen):
     licence: NonEmpty | None = None
     citations: Strings = Field(default=(), description="what the source requires to be cited")
     provenance: Provenance
-    extra: dict[str, Any] = Field(default_factory=dict, description="what else the source said, as it said it")
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="what else the source said, as it said it"
+    )
 
 
 class Measurements(Frozen):
@@ -143,7 +147,9 @@ class Morphology(Record):
     accession: Annotated[NonEmpty | None, Indexed(words="terms")] = Field(
         default=None, description="id for citations, for example `NMO_00860`"
     )
-    cell_type: NonEmpty | None = Field(default=None, description="the source's first term, as the ancestor shows")
+    cell_type: NonEmpty | None = Field(
+        default=None, description="the source's first term, as the ancestor shows"
+    )
     cell_types: Annotated[Strings, Indexed(filter=True, words="terms", name="cell_type")] = Field(
         default=(), description="every cell-type term; the filter `cell_type` matches any of them"
     )
@@ -169,12 +175,16 @@ class Morphology(Record):
     original_format: Annotated[NonEmpty | None, TERM] = Field(
         default=None, description="`<Software>.<ext>`, not a file name"
     )
-    domain: Annotated[NonEmpty | None, TERM] = Field(default=None, description="parts that were reconstructed")
+    domain: Annotated[NonEmpty | None, TERM] = Field(
+        default=None, description="parts that were reconstructed"
+    )
     attributes: Annotated[NonEmpty | None, TERM] = None
     physical_integrity: Annotated[NonEmpty | None, TERM] = None
     deposition_date: Annotated[Day | None, DATE] = None
     upload_date: Annotated[Day | None, DATE] = None
-    shrinkage: dict[str, Any] = Field(default_factory=dict, description="reported and corrected shrinkage, as said")
+    shrinkage: dict[str, Any] = Field(
+        default_factory=dict, description="reported and corrected shrinkage, as said"
+    )
     measurements: Measurements = Measurements()
     standard_link: Url | None = Field(default=None, description="standardised SWC")
     original_link: Url | None = Field(default=None, description="file as its authors gave it")
@@ -272,7 +282,9 @@ class Model(Record):
     transmitters: Annotated[Strings, TERMS] = ()
     genes: Annotated[Strings, TERMS] = ()
     model_concepts: Annotated[Strings, TERMS] = ()
-    simulators: Annotated[Strings, TERMS] = Field(default=(), description="merged spellings: NEURON, GENESIS, ...")
+    simulators: Annotated[Strings, TERMS] = Field(
+        default=(), description="merged spellings: NEURON, GENESIS, ..."
+    )
     simulator_is_web_link: bool = Field(
         default=False, description="the code of a simulator lies elsewhere, at a web link"
     )
@@ -299,7 +311,9 @@ def type_name(record_class: type[Record]) -> str:
     return str(record_class.model_fields["type"].default)
 
 
-TYPES: dict[str, tuple[str, ...]] = {index: tuple(map(type_name, classes)) for index, classes in INDICES.items()}
+TYPES: dict[str, tuple[str, ...]] = {
+    index: tuple(map(type_name, classes)) for index, classes in INDICES.items()
+}
 INDEX_OF: dict[str, str] = {name: index for index, names in TYPES.items() for name in names}
 
 

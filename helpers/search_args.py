@@ -65,7 +65,9 @@ def parse_search_args(
         ids=parse_ids(arguments.get("ids")) or None,
         sort=_sort(index, arguments.get("sort")),
         page=_whole("page", arguments.get("page") if page is None else page, 0, None, default=0),
-        hits=_whole("hits", arguments.get("hits") if hits is None else hits, 1, MAX_HITS, default=DEFAULT_HITS),
+        hits=_whole(
+            "hits", arguments.get("hits") if hits is None else hits, 1, MAX_HITS, default=DEFAULT_HITS
+        ),
         facets=_facets(index, data_type, arguments.get("facets")),
     )
 
@@ -120,7 +122,9 @@ def _filters(index: str, value: object) -> tuple[FieldFilter, ...]:
     if value is None or value in ("", [], {}):
         return ()
     if not isinstance(value, Mapping):
-        raise InvalidArguments(f'filters is {_shown(value)}, an object such as {{"species": ["rat"]}} is allowed')
+        raise InvalidArguments(
+            f'filters is {_shown(value)}, an object such as {{"species": ["rat"]}} is allowed'
+        )
     filterable = _filterable(index)
     parsed: dict[str, tuple[str, ...]] = {}
     for name, wanted in _flat(value):

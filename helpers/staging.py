@@ -20,7 +20,7 @@ from helpers.query import Document
 from helpers.records import Record, index_of
 
 MAX_RECORD_BYTES: Final = 2_000_000
-MAX_REASON: Final = 500
+MAX_REASON: Final = 2_000
 _NUL: Final = b"\\u0000"
 
 

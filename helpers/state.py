@@ -133,7 +133,9 @@ class SQLiteState(State):
     def acquire(self, name: str, task: str) -> Holder:
         """See `State.acquire`."""
         now = time.time()
-        holder = Holder(token=uuid.uuid4().hex, host=socket.gethostname(), pid=os.getpid(), task=task, since=now)
+        holder = Holder(
+            token=uuid.uuid4().hex, host=socket.gethostname(), pid=os.getpid(), task=task, since=now
+        )
         with self._write() as db:
             row = db.execute(
                 "SELECT token, host, pid, task, since, renewed FROM leases WHERE name = ?", (name,)
@@ -152,7 +154,8 @@ class SQLiteState(State):
         """See `State.renew`."""
         with self._write() as db:
             done = db.execute(
-                "UPDATE leases SET renewed = ? WHERE name = ? AND token = ?", (time.time(), name, holder.token)
+                "UPDATE leases SET renewed = ? WHERE name = ? AND token = ?",
+                (time.time(), name, holder.token),
             )
             return done.rowcount == 1
 
@@ -172,7 +175,8 @@ class SQLiteState(State):
         )
         db.execute(
             "CREATE TABLE IF NOT EXISTS leases"
-            " (name TEXT PRIMARY KEY, token TEXT, host TEXT, pid INTEGER, task TEXT, since REAL, renewed REAL)"
+            " (name TEXT PRIMARY KEY, token TEXT, host TEXT, pid INTEGER, task TEXT,"
+            " since REAL, renewed REAL)"
         )
         return db
 

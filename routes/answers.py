@@ -40,7 +40,9 @@ def all_answer(documents: Iterator[Document], incomplete: Sequence[str]) -> Resp
     return Response(_streamed(first, documents, tail), mimetype=JSON)
 
 
-def _streamed(first: Document | None, documents: Iterator[Document], tail: Mapping[str, Any]) -> Iterator[bytes]:
+def _streamed(
+    first: Document | None, documents: Iterator[Document], tail: Mapping[str, Any]
+) -> Iterator[bytes]:
     yield b'{"items":['
     total = 0
     if first is not None:

@@ -42,7 +42,9 @@ def json_object() -> dict[str, Any]:
     if not body.strip():
         return {}
     if not request.is_json:
-        raise UnsupportedMediaType(f"the body is {request.mimetype or 'of no type'}, application/json is allowed")
+        raise UnsupportedMediaType(
+            f"the body is {request.mimetype or 'of no type'}, application/json is allowed"
+        )
     try:
         value = orjson.loads(body)
     except ValueError as error:

@@ -45,13 +45,17 @@ def _refresh(injector: Injector) -> click.Command:
 
     @click.command("refresh")
     @click.argument("source", nargs=-1, shell_complete=complete)
-    @click.option("--accept", is_flag=True, help="Release what was held back, or this refresh whatever it yields.")
+    @click.option(
+        "--accept", is_flag=True, help="Release what was held back, or this refresh whatever it yields."
+    )
     def refresh(source: tuple[str, ...], accept: bool) -> None:
         """Fetch, normalise and release SOURCE...; all enabled ones when none is named."""
         service = injector.get(RefreshService)
         unknown = [key for key in source if key not in service.keys]
         if unknown:
-            raise click.BadParameter(f"{unknown[0]!r} is no enabled source; there are {', '.join(service.keys)}")
+            raise click.BadParameter(
+                f"{unknown[0]!r} is no enabled source; there are {', '.join(service.keys)}"
+            )
         with _Bars(sys.stderr.isatty()) as bars:
             outcomes = _run(lambda: service.refresh(source or service.keys, accept=accept, watch=bars.show))
         for key, error in outcomes.items():
@@ -122,7 +126,10 @@ def _search(injector: Injector) -> click.Command:
     ) -> None:
         """Search the released records for all of WORDS."""
         pairs = [(name, value) for name, _, value in (item.partition("=") for item in filters)]
-        arguments = arguments_of_query_string(index, pairs) | {"query": " ".join(words), "data_type": data_type}
+        arguments = arguments_of_query_string(index, pairs) | {
+            "query": " ".join(words),
+            "data_type": data_type,
+        }
         query = parse_search_args(index, arguments | {"sort": sort, "hits": hits})
         page = injector.get(SearchService).search(query)
         for document in page.documents:
@@ -140,7 +147,9 @@ def _search(injector: Injector) -> click.Command:
 def _sources(injector: Injector) -> click.Command:
     @click.command("sources")
     @click.option("--json", "as_json", is_flag=True, help="As `GET /sources` answers.")
-    @click.option("--quarantine", metavar="SOURCE", help="The items that did not become records, with reasons.")
+    @click.option(
+        "--quarantine", metavar="SOURCE", help="The items that did not become records, with reasons."
+    )
     def sources(as_json: bool, quarantine: str | None) -> None:
         """Show every source with its state."""
         service = injector.get(SourceService)

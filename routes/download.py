@@ -19,7 +19,9 @@ def download(index: str, service: DownloadService) -> Response:
     arguments = search_arguments(index_name(index))
     unknown = sorted(set(arguments) - {"ids"})
     if unknown:
-        raise InvalidArguments(f"unknown parameter {unknown[0]!r}; there is only ids, see /download/{index}/all")
+        raise InvalidArguments(
+            f"unknown parameter {unknown[0]!r}; there is only ids, see /download/{index}/all"
+        )
     return _zip(service.by_ids(parse_ids(arguments.get("ids")), index))
 
 

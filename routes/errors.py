@@ -53,7 +53,7 @@ def register_errors(app: Flask) -> None:
 
 
 def _deliberate(error: HubError) -> Response:
-    status = STATUS[type(error)] if type(error) in STATUS else 500
+    status = STATUS.get(type(error), 500)
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Busy) else {}
     if isinstance(error, StorageUnavailable):
         headers["Retry-After"] = "5"

@@ -13,7 +13,7 @@ from routes.answers import PROBLEM
 from routes.arguments import too_long
 
 
-class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Answers 414, naming POST, where gunicorn answers 400."""
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:

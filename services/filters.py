@@ -30,10 +30,14 @@ class FilterService:
         wanted = record_type(index_name(index), data_type)
         listed = offered(index, wanted)
         names = tuple(item.name for item in listed)
-        counted = self._storage.search(SearchQuery(index=index, data_type=wanted, facets=names, hits=1)).facets
+        counted = self._storage.search(
+            SearchQuery(index=index, data_type=wanted, facets=names, hits=1)
+        ).facets
         answer: dict[str, Any] = {}
         for item in listed:
-            values = sorted((value for value, _ in counted[item.name]), key=lambda text: (text.casefold(), text))
+            values = sorted(
+                (value for value, _ in counted[item.name]), key=lambda text: (text.casefold(), text)
+            )
             group, _, key = item.name.rpartition(".")
             place = _group(answer, group)["items"] if group else answer
             place[key] = _filter(item, key, values)
@@ -41,7 +45,9 @@ class FilterService:
 
 
 def _group(answer: dict[str, Any], group: str) -> dict[str, Any]:
-    found: dict[str, Any] = answer.setdefault(group, {"label": group, "order": GROUP_ORDER[group], "items": {}})
+    found: dict[str, Any] = answer.setdefault(
+        group, {"label": group, "order": GROUP_ORDER[group], "items": {}}
+    )
     return found
 
 

@@ -20,7 +20,7 @@ from helpers.records import INDICES
 from helpers.staging import Quarantined, Staging, to_document
 from helpers.state import Lease, State
 from helpers.storage.base import Storage
-from services.sources import SourceService, SourceStatus, Throttle, now_text
+from services.sources import SourceService, SourceState, SourceStatus, Throttle, now_text
 
 log = logging.getLogger(__name__)
 
@@ -225,12 +225,14 @@ class _Run:
     def _progress(self) -> None:
         if self._throttle.due():
             if self._expected:
-                self._status = replace(self._status, progress=min(1.0, self._counts["fetched"] / self._expected))
+                self._status = replace(
+                    self._status, progress=min(1.0, self._counts["fetched"] / self._expected)
+                )
             self._tell()
             if self._logged.due():
                 log.info("%s: %d of %s items", self._key, self._counts["fetched"], self._expected or "?")
 
-    def _end(self, state: str, error: HubError | None) -> None:
+    def _end(self, state: SourceState, error: HubError | None) -> None:
         if error is not None:
             log.warning("%s: %s: %s", self._key, state, error)
         self._status = replace(self._status, state=state, progress=None, error=str(error) if error else None)

@@ -108,9 +108,9 @@ class Refresher:
             log.info("the refresh of %s waits: %s", ", ".join(wanted), error)
             self._again(wanted, WAIT_S * 5)
             return {}
-        for key, error in outcomes.items():
-            self._failures[key] = self._failures.get(key, 0) + 1 if error is not None else 0
-            if isinstance(error, UpstreamError | StorageUnavailable) and not self._stopped.is_set():
+        for key, outcome in outcomes.items():
+            self._failures[key] = self._failures.get(key, 0) + 1 if outcome is not None else 0
+            if isinstance(outcome, UpstreamError | StorageUnavailable) and not self._stopped.is_set():
                 self._again([key], min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (self._failures[key] - 1)))
             self._show_next(key)
         return outcomes
@@ -118,12 +118,16 @@ class Refresher:
     def _again(self, keys: list[str], pause_s: float) -> None:
         at = datetime.now(UTC) + timedelta(seconds=pause_s)
         job = f"again {' '.join(keys)}"
-        self._scheduler.add_job(self._refresh, "date", run_date=at, args=[keys], id=job, replace_existing=True)
+        self._scheduler.add_job(
+            self._refresh, "date", run_date=at, args=[keys], id=job, replace_existing=True
+        )
 
     def _show_next(self, key: str) -> None:
         jobs = (self._scheduler.get_job(job) for job in (key, f"again {key}"))
         times = [job.next_run_time for job in jobs if job is not None and job.next_run_time is not None]
-        shown = min(times).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if times else None
+        shown = (
+            min(times).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if times else None
+        )
         try:
             self._sources.schedule(key, shown)
         except StorageUnavailable as error:

@@ -104,7 +104,7 @@ def test_a_file_over_the_limit_fails(server: FileServer, fetcher: FileFetcher, a
         pytest.param("/a.swc", body(b"gone", 404), "answered 404", id="404"),
         pytest.param("/a.swc", body(b"no", 403), "answered 403", id="403"),
         pytest.param("/a.swc", body(b"oops", 500), "answered 500", id="500"),
-        pytest.param("/a.swc", body(b"later", 503), "503, after 3 attempts", id="503"),
+        pytest.param("/a.swc", body(b"later", 503), "503, after 4 attempts", id="503"),
         pytest.param("/a.swc", cut(SWC, 1000), "broke off", id="cut"),
         pytest.param("/a.swc", body(b""), "an empty file", id="empty"),
         pytest.param("/a.swc", body(b"\n<!DOCTYPE html><html>down"), "a web page", id="page"),

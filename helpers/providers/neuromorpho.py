@@ -28,9 +28,14 @@ from helpers.records import Measurements, Morphology, Paper, Provenance
 
 PAGE_SIZE: Final = 500  # the API's largest
 
-MISSING: Final = frozenset({"", "not reported", "not applicable", "not available", "n/a", "none", "null", "nan"})
+MISSING: Final = frozenset(
+    {"", "not reported", "not applicable", "not available", "n/a", "none", "null", "nan"}
+)
 SIDES: Final = frozenset({"left", "right"})
-EXTENSIONS: Final = {"custom.xml": "morph.xml", "neurolucida.dat": "DAT"}  # files are named otherwise than said
+EXTENSIONS: Final = {
+    "custom.xml": "morph.xml",
+    "neurolucida.dat": "DAT",
+}  # files are named otherwise than said
 VIEWABLE: Final = frozenset({"asc", "swc"})  # originals that front ends can open
 MEASURES: Final = {  # key of the API, in lower case -> field of `Measurements`
     "soma_surface": "soma_surface_um2",
@@ -55,7 +60,9 @@ MEASURES: Final = {  # key of the API, in lower case -> field of `Measurements`
     "bif_ampl_remote": "bifurcation_angle_remote_deg",
     "fractal_dim": "fractal_dimension",
 }
-NEVER_ZERO: Final = frozenset({"soma_surface_um2", "surface_um2", "volume_um3", "length_um"})  # 0 is "unknown"
+NEVER_ZERO: Final = frozenset(
+    {"soma_surface_um2", "surface_um2", "volume_um3", "length_um"}
+)  # 0 is "unknown"
 WORDS: Final = (  # fields of one word or phrase that keep their name
     "archive",
     "strain",
@@ -120,7 +127,7 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A value passes when its comma-separated items hold every allowed and no not-allowed one, case ignored."""
+    """A value passes when its comma-separated items hold every allowed and no not-allowed one."""
 
     allowed: frozenset[str] = frozenset()
     not_allowed: frozenset[str] = frozenset()
@@ -200,10 +207,11 @@ class NeuroMorpho(Provider):
 
     def _wanted(self, page: _Page, seen: set[int]) -> Iterator[Raw | Unfetched]:
         for neuron in page.neurons:
-            key = neuron.get("neuron_id") if isinstance(neuron, dict) else None
-            number = int(key) if str(key).isdecimal() else None
+            number = _neuron_id(neuron)
             if number is None:
-                yield Unfetched("?", f"page {page.number} holds an item without a neuron_id: {str(neuron)[:80]}")
+                yield Unfetched(
+                    "?", f"page {page.number} holds an item without a neuron_id: {str(neuron)[:80]}"
+                )
             elif number in seen:
                 yield Unfetched(str(number), f"page {page.number} repeats a neuron that came before")
             else:
@@ -217,7 +225,7 @@ class NeuroMorpho(Provider):
         where = f"{self.about.title}, page {number} of neurons"
         neurons = _listed(body, "neuronResources", where)
         counts = body["page"]
-        ids = [str(n["neuron_id"]) for n in neurons if isinstance(n, dict) and "neuron_id" in n]
+        ids = [str(key) for neuron in neurons if (key := _neuron_id(neuron)) is not None]
         return _Page(
             number=number,
             pages=int(counts["totalPages"]),
@@ -230,11 +238,7 @@ class NeuroMorpho(Provider):
         query = f"Neuron_id:{','.join(dict.fromkeys(ids))}"
         body = self._http.get_json(self._url("morphometry", query, 0))
         rows = _listed(body, "measurements", f"{self.about.title}, morphometry of page {number}")
-        return {
-            int(row["neuron_id"]): row
-            for row in rows
-            if isinstance(row, dict) and str(row.get("neuron_id")).isdecimal()
-        }
+        return {key: row for row in rows if (key := _neuron_id(row)) is not None}
 
     @staticmethod
     def _select(field: str, values: Sequence[str]) -> str | None:
@@ -302,6 +306,12 @@ class _Page:
     announced: int
     neurons: list[Any]
     morphometry: Mapping[int, Any]
+
+
+def _neuron_id(item: Any) -> int | None:
+    """The id of a neuron or of its morphometry, also where it is text."""
+    key = item.get("neuron_id") if isinstance(item, dict) else None
+    return int(key) if key is not None and str(key).isdecimal() else None
 
 
 def _listed(body: Any, key: str, where: str) -> list[Any]:
@@ -385,7 +395,9 @@ def _measurements(neuron: Mapping[str, Any], morphometry: Mapping[str, Any]) -> 
 
 def _papers(neuron: Mapping[str, Any]) -> tuple[Paper, ...]:
     """Papers by PMID and DOI; a negative PMID (`-26`) means that there is none."""
-    pmids: list[str | None] = [pmid if pmid.isdecimal() else None for pmid in _texts(neuron, "reference_pmid")]
+    pmids: list[str | None] = [
+        pmid if pmid.isdecimal() else None for pmid in _texts(neuron, "reference_pmid")
+    ]
     dois: list[str | None] = [doi for doi in _texts(neuron, "reference_doi") if doi.startswith("10.")]
     if len(pmids) != len(dois):  # nobody says which belongs to which
         pmids, dois = [*pmids, *([None] * len(dois))], [*([None] * len(pmids)), *dois]
@@ -394,7 +406,9 @@ def _papers(neuron: Mapping[str, Any]) -> tuple[Paper, ...]:
         if doi:
             papers.append(Paper(label=f"doi:{doi}", url=f"https://doi.org/{quote(doi)}", pmid=pmid, doi=doi))
         elif pmid:
-            papers.append(Paper(label=f"PMID {pmid}", url=f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/", pmid=pmid))
+            papers.append(
+                Paper(label=f"PMID {pmid}", url=f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/", pmid=pmid)
+            )
     return tuple(papers)
 
 

@@ -192,11 +192,11 @@ def test_the_public_url_follows_from_host_and_port(host: str, url: str) -> None:
 def test_settings_are_frozen_and_strict_about_names() -> None:
     settings = Settings()
     with pytest.raises(ValidationError):
-        settings.port = 1  # type: ignore[misc]
+        settings.port = 1
     with pytest.raises(ValidationError):
-        Settings(prot=1)  # type: ignore[call-arg]
+        Settings(prot=1)
     with pytest.raises(ValidationError):
-        NeuroMorphoSettings(brain_region=())  # type: ignore[call-arg]
+        NeuroMorphoSettings(brain_region=())
 
 
 def test_an_item_cannot_be_demanded_and_forbidden() -> None:

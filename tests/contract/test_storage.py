@@ -66,7 +66,9 @@ class TestEmpty:
 
 class TestReplace:
     def test_counts_what_went_where(self, storage: Storage) -> None:
-        made = storage.replace("internal", documents([morphology(1), model(2), model(3)]), release("internal"))
+        made = storage.replace(
+            "internal", documents([morphology(1), model(2), model(3)]), release("internal")
+        )
         assert made.counts == {"dataset": 1, "model": 2}
         assert storage.released()["internal"] == made
         assert storage.health().counts == {"dataset": 1, "model": 2}
@@ -120,7 +122,7 @@ class TestReplace:
         reader = threading.Thread(target=read)
         reader.start()
         for round_, size in enumerate(itertools.islice(itertools.cycle((sizes[1], sizes[0])), 8)):
-            species = str(size == sizes[1] and 1 or 0)
+            species = "1" if size == sizes[1] else "0"
             put(storage, "neuromorpho", [morphology(n, species=species) for n in range(size)], round_ + 2)
         ended.set()
         reader.join()
@@ -188,9 +190,7 @@ class TestSearch:
                     archive="Kisvárday",
                     papers=(Paper(label="PMID 16946239", pmid="16946239"),),
                 ),
-                morphology(
-                    2, name="b", layers=("CA1:SP",), cell_types=("basket",), description="by O'Brien"
-                ),
+                morphology(2, name="b", layers=("CA1:SP",), cell_types=("basket",), description="by O'Brien"),
                 morphology(
                     3, name="c", cell_types=("granule",), description="like syn_12", accession="NMO_00003"
                 ),
@@ -238,13 +238,20 @@ class TestFilters:
     def test_type_and_ids(self, storage: Storage) -> None:
         put(storage, "hippocampome", [electrophysiology(1), electrophysiology(2), connection(end(1), end(2))])
         assert search(storage, data_type="connection") == ["hippocampome-1-2"]
-        assert search(storage, ids=("hippocampome-2", "x", "hippocampome-1")) == ["hippocampome-1", "hippocampome-2"]
+        assert search(storage, ids=("hippocampome-2", "x", "hippocampome-1")) == [
+            "hippocampome-1",
+            "hippocampome-2",
+        ]
 
     def test_both_ends_of_connections(self, storage: Storage) -> None:
         one, other = end(1, layers=("CA1:SP",)), end(2, layers=("CA3:SO",))
         put(storage, "hippocampome", [connection(one, other), connection(other, one)])
-        assert search(storage, filters=(FieldFilter("presynaptic.layers", ("CA1:SP",)),)) == ["hippocampome-1-2"]
-        assert search(storage, filters=(FieldFilter("postsynaptic.layers", ("CA1:SP",)),)) == ["hippocampome-2-1"]
+        assert search(storage, filters=(FieldFilter("presynaptic.layers", ("CA1:SP",)),)) == [
+            "hippocampome-1-2"
+        ]
+        assert search(storage, filters=(FieldFilter("postsynaptic.layers", ("CA1:SP",)),)) == [
+            "hippocampome-2-1"
+        ]
 
     def test_ten_thousand_ids(self, neurons: Storage) -> None:
         wanted = tuple(f"neuromorpho-{number}" for number in range(10_000))
@@ -270,7 +277,9 @@ class TestFacets:
 
     def test_as_if_the_own_filter_were_off(self, neurons: Storage) -> None:
         filters = (FieldFilter("species", ("rat",)), FieldFilter("secondary_region", ("CA3",)))
-        query = SearchQuery(index="dataset", filters=filters, facets=("species", "secondary_region", "cell_type"))
+        query = SearchQuery(
+            index="dataset", filters=filters, facets=("species", "secondary_region", "cell_type")
+        )
         page = neurons.search(query)
         assert page.total == 12
         assert page.facets["species"] == (("rat", 12), ("mouse", 6), ("human", 5))
@@ -281,7 +290,9 @@ class TestFacets:
         query = SearchQuery(index="dataset", facets=("species",))
         put(storage, "neuromorpho", [morphology(1, species="rat")])
         assert storage.search(query).facets["species"] == (("rat", 1),)
-        put(storage, "neuromorpho", [morphology(1, species="mouse"), morphology(2, species="mouse")], number=2)
+        put(
+            storage, "neuromorpho", [morphology(1, species="mouse"), morphology(2, species="mouse")], number=2
+        )
         assert storage.search(query).facets["species"] == (("mouse", 2),)
 
     def test_suggest_ignores_case(self, neurons: Storage) -> None:
@@ -307,7 +318,20 @@ class TestOrder:
         assert found == [record["source_id"] for record in expected]
 
     def test_names_by_code_point_without_case(self, storage: Storage) -> None:
-        names = ["b", "A", "a2", "a10", "神経", "Émile", "z", "a" * 40 + "2", "a" * 40 + "1", "a" * 70 + "1", "a" * 70 + "2", "B"]
+        names = [
+            "b",
+            "A",
+            "a2",
+            "a10",
+            "神経",
+            "Émile",
+            "z",
+            "a" * 40 + "2",
+            "a" * 40 + "1",
+            "a" * 70 + "1",
+            "a" * 70 + "2",
+            "B",
+        ]
         put(storage, "neuromorpho", [morphology(n, name=name) for n, name in enumerate(names)])
         found = storage.search(SearchQuery(index="dataset", hits=100)).documents
         shown = [document.parsed()["name"] for document in found]
@@ -327,7 +351,9 @@ class TestOrder:
         ]
 
     def test_long_ids_that_begin_alike(self, storage: Storage) -> None:
-        made = [morphology(n, source_id=f"internal_electrophysiology-{'x' * 30}-{n}", name="s") for n in range(30)]
+        made = [
+            morphology(n, source_id=f"internal_electrophysiology-{'x' * 30}-{n}", name="s") for n in range(30)
+        ]
         put(storage, "internal", made)
         expected = sorted(record.source_id for record in made)
         assert [search(storage, page=page, hits=1)[0] for page in range(30)] == expected

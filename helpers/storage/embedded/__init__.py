@@ -7,14 +7,12 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import tantivy
-
 from helpers.errors import StorageUnavailable
 from helpers.query import Document, Page, Release, SearchQuery
 from helpers.records import INDICES
 from helpers.storage.base import Health, Storage
 from helpers.storage.embedded import manifest as manifests
-from helpers.storage.embedded.schema import schema_version
+from helpers.storage.embedded.schema import ENGINE_VERSION, schema_version
 from helpers.storage.embedded.snapshot import IndexSnapshot, Snapshot
 from helpers.storage.embedded.writer import Writer
 
@@ -34,7 +32,7 @@ class EmbeddedStorage(Storage):
         """See `Storage.search`."""
         index = self._index(query.index)
         if index is None:
-            return Page(total=0, documents=(), facets={name: () for name in query.facets})
+            return Page(total=0, documents=(), facets=dict.fromkeys(query.facets, ()))
         return index.search(query)
 
     def get(self, index: str, source_ids: Sequence[str]) -> list[Document]:
@@ -72,7 +70,7 @@ class EmbeddedStorage(Storage):
         if snapshot:
             counts.update({name: index.count for name, index in snapshot.indices.items()})
         outdated = bool(snapshot and snapshot.manifest.schema != schema_version())
-        return Health(engine="tantivy", version=tantivy.__version__, counts=counts, rebuilding=outdated)
+        return Health(engine="tantivy", version=ENGINE_VERSION, counts=counts, rebuilding=outdated)
 
     def rebuild_if_outdated(self) -> bool:
         """See `Storage.rebuild_if_outdated`."""

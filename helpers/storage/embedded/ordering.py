@@ -44,6 +44,11 @@ class Ordering:
         self._searcher = searcher
         self._schema = schema
 
+    def count(self, query: Query) -> int:
+        """How many documents match."""
+        found: Any = self._searcher.search(query, limit=1)
+        return int(found.count)
+
     def by_keys(self, query: Query, keys: Sequence[By], offset: int, limit: int) -> list[Address]:
         """Hits `offset` to `offset + limit` in the order of the keys."""
         if limit <= 0:
@@ -63,7 +68,7 @@ class Ordering:
         ordered: list[Address] = []
         for start, group in _runs(window):
             value = group[0][0]
-            if len(group) == 1 and value != before and value != after:
+            if len(group) == 1 and value not in (before, after):
                 ordered.append(group[0][1])
             elif (start == 0 and value == before) or (start + len(group) == len(window) and value == after):
                 ties = self._restricted(query, keys[0].column, value)
@@ -103,7 +108,7 @@ class Ordering:
             return self._by_stored_id(addresses)
         columns = []
         for key in keys:  # names and ids are never missing
-            numbers = self._searcher.fast_field_values(key.column, addresses)
+            numbers: list[Any] = self._searcher.fast_field_values(key.column, addresses)
             columns.append([-number for number in numbers] if key.descending else numbers)
         ranks = list(zip(*columns, strict=True))
         ordered: list[Address] = []
@@ -124,8 +129,7 @@ class Ordering:
         else:
             before = self._range(key.column, None, value)
         both = Query.boolean_query([(Occur.Must, query), (Occur.Must, before)])
-        count: int = self._searcher.search(both, limit=1).count or 0
-        return count
+        return self.count(both)
 
     def _restricted(self, query: Query, key: str, value: Value) -> Query:
         if value is None:

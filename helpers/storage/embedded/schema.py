@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, Final
 
 import orjson
@@ -17,6 +18,7 @@ import tantivy
 from helpers.fields import FIELDS, FieldSpec, values
 from helpers.query import Document
 
+ENGINE_VERSION: Final = version("tantivy")
 WORDS: Final = ("name", "terms", "body")
 BOOSTS: Final = {"name": 8.0, "terms": 3.0, "body": 1.0}
 LAYOUT: Final = 1  # raise when the code below writes other columns for the same field table
@@ -47,7 +49,7 @@ def schema_version() -> str:
         for index, table in FIELDS.items()
         for spec in table.values()
     ]
-    return hashlib.sha256(repr((LAYOUT, tantivy.__version__, specs)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((LAYOUT, ENGINE_VERSION, specs)).encode()).hexdigest()[:16]
 
 
 def stored_as_keyword(spec: FieldSpec) -> bool:
@@ -136,7 +138,11 @@ class _Plan:
 
     def __init__(self, specs: Sequence[FieldSpec]) -> None:
         self._texts = [
-            (path, f"w_{spec.words}" if spec.words else None, column(spec.name) if stored_as_keyword(spec) else None)
+            (
+                path,
+                f"w_{spec.words}" if spec.words else None,
+                column(spec.name) if stored_as_keyword(spec) else None,
+            )
             for spec in specs
             if not stored_as_number(spec)
             for path in spec.paths
@@ -153,7 +159,8 @@ class _Plan:
                 continue
             if len(path) > 1:
                 value = list(values(value, path[1:]))
-            for item in dict.fromkeys(value) if type(value) is list else (value,):
+            items: list[Any] = list(dict.fromkeys(value)) if type(value) is list else [value]
+            for item in items:
                 if words is not None:
                     out.add_text(words, _MARKUP.sub(" ", item) if "<" in item else item)
                 if keyword is not None:

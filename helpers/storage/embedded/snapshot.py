@@ -73,7 +73,7 @@ class IndexSnapshot:
         """See `Storage.search`."""
         with engine_errors():
             translated = self._translate(query)
-            total: int = self._searcher.search(translated, limit=1).count or 0
+            total = self._ordering.count(translated)
             limit = min(query.hits, total - query.offset)
             addresses = self._ordered(query, translated, query.offset, limit) if limit > 0 else []
             documents = tuple(map(self._document, addresses))
@@ -94,7 +94,7 @@ class IndexSnapshot:
         """See `Storage.walk`."""
         with engine_errors():
             translated = self._translate(query)
-            total: int = self._searcher.search(translated, limit=1).count or 0
+            total = self._ordering.count(translated)
         for offset in range(0, total, WALK_CHUNK):
             with engine_errors():
                 addresses = self._ordered(query, translated, offset, min(WALK_CHUNK, total - offset))
@@ -111,7 +111,8 @@ class IndexSnapshot:
         for _, address in found:
             with engine_errors():
                 stored = self._searcher.doc(address)
-                yield stored.get_first("from_source"), _as_document(stored)
+                found_in = str(stored.get_first("from_source"))
+            yield found_in, _as_document(stored)
 
     def facets(self, query: SearchQuery) -> Facets:
         """Counts of every value of each field in `query.facets`, kept as long as the snapshot."""
@@ -230,7 +231,9 @@ class IndexSnapshot:
     def _column(self, name: str) -> str:
         key = column(name)
         if key not in self._columns:
-            raise StorageUnavailable(f"the index is being rebuilt; `{name}` can be asked for when that is done")
+            raise StorageUnavailable(
+                f"the index is being rebuilt; `{name}` can be asked for when that is done"
+            )
         return key
 
     def _document(self, address: Address) -> Document:
@@ -256,7 +259,8 @@ class Snapshot:
 
 
 def _as_document(stored: tantivy.Document) -> Document:
-    return Document(source_id=stored.get_first("source_id"), body=bytes(stored.get_first("body")))
+    body: Any = stored.get_first("body")
+    return Document(source_id=str(stored.get_first("source_id")), body=bytes(body))
 
 
 def _both(one: Query, other: Query) -> Query:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +23,20 @@ import tantivy
 
 from helpers.errors import StorageUnavailable
 from helpers.facets import warm_facets
+from helpers.fields import FIELDS
 from helpers.query import Document, Release, SearchQuery
 from helpers.records import INDICES
 from helpers.storage.embedded import manifest as manifests
 from helpers.storage.embedded.manifest import Manifest
-from helpers.storage.embedded.schema import DocumentBuilder, build_schema, schema_version, tokenizer
+from helpers.storage.embedded.schema import (
+    DocumentBuilder,
+    build_schema,
+    column,
+    schema_version,
+    stored_as_keyword,
+    stored_as_number,
+    tokenizer,
+)
 from helpers.storage.embedded.snapshot import WARM_FILE, IndexSnapshot, engine_errors, open_index
 
 HEAP_BYTES: Final = 100_000_000
@@ -105,7 +114,7 @@ class Writer:
             raise
 
     def _publish(
-        self, current: Manifest, new: dict[str, _NewIndex], releases: dict[str, Release] | object
+        self, current: Manifest, new: Mapping[str, _NewIndex], releases: Mapping[str, Release]
     ) -> Manifest:
         for item in new.values():
             item.finish()
@@ -115,7 +124,7 @@ class Writer:
             folders={index: item.folder.name for index, item in new.items()},
             columns={index: item.columns for index, item in new.items()},
             previous=tuple(current.folders.values()),
-            releases=releases,  # type: ignore[arg-type]
+            releases=releases,
         )
         manifests.publish(self._root, made)
         return made
@@ -146,23 +155,20 @@ class _NewIndex:
             else:
                 _link_files(root / served, self.folder)
                 made = open_index(self.folder)
-            self._writer: tantivy.IndexWriter | None = made.writer(HEAP_BYTES, THREADS)
+            self._writer = made.writer(HEAP_BYTES, THREADS)
             if replaced is not None:
                 self._writer.delete_documents_by_term("from_source", replaced)
 
     def add(self, source: str, document: Document) -> None:
         """Add one document; `ValueError` of a body that is no record goes to the caller."""
-        assert self._writer is not None, "finished"
         self._writer.add_document(self._builder.build(source, document))
         self.added += 1
 
     def finish(self) -> None:
         """Commit durably and count the facets that everybody asks for."""
-        assert self._writer is not None, "finished"
         with engine_errors():
             self._writer.commit()
             self._writer.wait_merging_threads()
-            self._writer = None
         snapshot = IndexSnapshot(self._index_name, self.folder, self.columns)
         warm = []
         for data_type, names in warm_facets(self._index_name):
@@ -171,16 +177,13 @@ class _NewIndex:
         (self.folder / WARM_FILE).write_bytes(orjson.dumps(warm))
 
     def discard(self) -> None:
-        """Leave nothing behind."""
-        self._writer = None
+        """Leave nothing behind; an uncommitted writer has published nothing."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _column_names(index: str) -> tuple[str, ...]:
-    from helpers.fields import FIELDS
-    from helpers.storage.embedded.schema import column, stored_as_keyword, stored_as_number
-
-    return tuple(column(s.name) for s in FIELDS[index].values() if stored_as_keyword(s) or stored_as_number(s))
+    stored = (spec for spec in FIELDS[index].values() if stored_as_keyword(spec) or stored_as_number(spec))
+    return tuple(column(spec.name) for spec in stored)
 
 
 def _link_files(served: Path, folder: Path) -> None:
