@@ -14,7 +14,7 @@ from flask import Flask
 from flask_injector import FlaskInjector
 from injector import Injector, Module, provider, singleton
 
-from config.loading import describe, load
+from config.loading import ConfigError, describe, load
 from config.settings import InternalSettings, Settings, SourceSettings
 from config.values import PROJECT_ROOT
 from config.version import read_version
@@ -153,11 +153,11 @@ class AmmonModule(Module):
 def create_app(settings: Settings | None = None, *overrides: Module) -> Flask:
     """The wired application. Without settings they are read from files and the environment.
 
-    `overrides` are Injector modules whose bindings replace ours: how tests bring fakes.
-    Raises `ConfigError` naming every wrong key.
+    `overrides` are Injector modules whose bindings replace ours: how tests bring fakes. What is wrong in
+    the configuration ends the process with one line for each wrong key.
     """
     if settings is None:
-        settings = load(os.environ).settings
+        settings = read_settings()
     configure_logging(settings.log_level)
     app = Flask("ammon", root_path=str(PROJECT_ROOT), static_folder=None)
     app.url_map.strict_slashes = False
@@ -172,6 +172,14 @@ def create_app(settings: Settings | None = None, *overrides: Module) -> Flask:
     register_commands(app, injector, lambda: describe(load(os.environ)))
     FlaskInjector(app=app, injector=injector)  # last: views registered later are not injected
     return app
+
+
+def read_settings() -> Settings:
+    """The settings of this installation, or the end of the process with what is wrong in them."""
+    try:
+        return load(os.environ).settings
+    except ConfigError as error:
+        raise SystemExit(f"Ammon cannot start, the configuration is wrong:\n{error}") from error
 
 
 def configure_logging(level: str) -> None:

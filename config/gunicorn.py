@@ -11,10 +11,13 @@ import sys
 import threading
 from typing import Any
 
-from config.loading import load
+from config.loading import ConfigError, load
 from config.values import PROJECT_ROOT
 
-_settings = load(os.environ).settings
+try:
+    _settings = load(os.environ).settings
+except ConfigError as error:
+    sys.exit(f"Ammon cannot start, the configuration is wrong:\n{error}")
 
 bind = (
     f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"

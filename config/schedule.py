@@ -2,6 +2,7 @@
 
 The scheduler (APScheduler's `CronTrigger.from_crontab`) counts weekdays from Monday = 0, crontab from
 Sunday = 0. So that `0` means what crontab says, weekdays are rewritten as names, which both understand.
+Months are rewritten as numbers: the scheduler does not take `4-sep` or a step after names.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ FIELDS: Final = (
 
 
 def normalise_schedule(text: str) -> str:
-    """Crontab text with single blanks, lower case and weekdays by name; `never` and empty are empty.
+    """Crontab text with single blanks, weekdays by name and months by number; `never` and empty are empty.
 
     Raises `ValueError` with the reason, also for a day that never comes, such as 31 February.
     """
@@ -50,7 +51,8 @@ def normalise_schedule(text: str) -> str:
     _, _, days, months, weekdays = (_values(part, spec) for part, spec in zip(parts, FIELDS, strict=True))
     if all(min(days) > LONGEST[month - 1] for month in months):
         raise ValueError(f"day {min(days)} never comes in month {parts[3]}")
-    return " ".join([*parts[:4], _weekday_names(weekdays)])
+    months_by_number = re.sub("[a-z]+", lambda name: str(FIELDS[3].names[name[0]]), parts[3])
+    return " ".join([*parts[:3], months_by_number, _weekday_names(weekdays)])
 
 
 def _values(part: str, spec: _Field) -> frozenset[int]:

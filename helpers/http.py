@@ -209,6 +209,8 @@ class HTTPClient:
             raise UnsafeAddress(f"{url!r} is no URL: {error}") from error
         if parts.scheme not in ("http", "https"):
             raise UnsafeAddress(f"{url} is not http or https")
+        if parts.path.lower().endswith(".jsp"):  # the terms of NeuroMorpho.Org forbid it to scripts
+            raise UnsafeAddress(f"{url} is a .jsp page, which programs may not ask for")
         if host not in self.politeness.hosts:
             raise UnsafeAddress(f"{url}: the host is none of {', '.join(sorted(self.politeness.hosts))}")
 

@@ -238,7 +238,7 @@ class Metadata(Frozen):
     url: Url
 
 
-class Electrophysiology(Record, NeuronType):
+class Electrophysiology(NeuronType, Record):
     """A neuron type's electrophysiology, or one cell's trace."""
 
     type: Annotated[Literal["electrophysiology"], FILTER] = "electrophysiology"
