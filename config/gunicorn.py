@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from typing import Any
 
@@ -39,20 +40,42 @@ _refresher: subprocess.Popen[bytes] | None = None
 _ending = threading.Event()
 
 
+def on_starting(server: Any) -> None:
+    """Refuse to start where nothing could be kept."""
+    try:
+        _settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=_settings.data_dir):
+            pass
+    except OSError as error:
+        sys.exit(f"Ammon cannot start, data_dir (AMMON_DATA_DIR) cannot be written: {error}")
+
+
 def when_ready(server: Any) -> None:
-    """Start the refresher, and start it again should it die."""
+    """Start the refresher, and start it again should it die; end it when the server begins to stop."""
+    stop = server.stop
+
+    def stop_all(graceful: bool = True) -> None:
+        _end_refresher()
+        stop(graceful)
+
+    server.stop = stop_all
     threading.Thread(target=_keep_refresher, args=(server.log,), name="keep-refresher", daemon=True).start()
 
 
 def on_exit(server: Any) -> None:
-    """End the refresher with the server."""
+    """Leave no refresher behind."""
+    _end_refresher()
+    if _refresher is not None:
+        try:
+            _refresher.wait(1)
+        except subprocess.TimeoutExpired:
+            _refresher.kill()
+
+
+def _end_refresher() -> None:
     _ending.set()
     if _refresher is not None and _refresher.poll() is None:
         _refresher.terminate()
-        try:
-            _refresher.wait(4)
-        except subprocess.TimeoutExpired:
-            _refresher.kill()
 
 
 def _keep_refresher(log: Any) -> None:

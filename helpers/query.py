@@ -79,6 +79,7 @@ class Release:
     released_at: str  # ISO 8601, UTC
     fetched_at: str  # ISO 8601, UTC: when the refresh that made it began
     upstream: str | None = None  # the source's own release, where it names one
+    digest: str | None = None  # of all its records, in whatever order: alike means unchanged
     counts: Mapping[str, int] = field(default_factory=dict)  # index -> records
 
     @property

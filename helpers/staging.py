@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -20,6 +21,7 @@ from helpers.query import Document
 from helpers.records import Record, index_of
 
 MAX_RECORD_BYTES: Final = 2_000_000
+DIGEST_BYTES: Final = 16
 MAX_REASON: Final = 2_000
 _NUL: Final = b"\\u0000"
 
@@ -52,6 +54,7 @@ class Staging:
         self.folder = folder
         self.records = 0
         self.quarantined = 0
+        self._sum = 0  # of the digests of all records: it does not depend on their order
 
     def __enter__(self) -> Staging:
         """Begin anew: what a killed refresh left is thrown away."""
@@ -75,6 +78,12 @@ class Staging:
         line = b"\t".join((index.encode(), document.source_id.encode(), document.body))
         self._records.write(line + b"\n")
         self.records += 1
+        self._sum += int.from_bytes(blake2b(line, digest_size=DIGEST_BYTES).digest(), "big")
+
+    @property
+    def digest(self) -> str:
+        """Alike for the same set of records, whatever their order."""
+        return f"{self._sum % 2 ** (8 * DIGEST_BYTES):0{2 * DIGEST_BYTES}x}"
 
     def reject(self, item: Quarantined) -> None:
         """Append one item to the quarantine, its reason shortened."""

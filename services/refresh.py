@@ -8,12 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from injector import inject
 from pydantic import ValidationError
 
-from helpers.errors import HubError, InvalidItem, RefreshHeld, UpstreamError, UpstreamUnavailable
+from helpers.errors import (
+    HubError,
+    InvalidItem,
+    RefreshHeld,
+    StorageUnavailable,
+    UpstreamError,
+    UpstreamUnavailable,
+)
 from helpers.providers.base import Provider, Raw, Unfetched
 from helpers.query import Document, Release
 from helpers.records import INDICES
@@ -92,11 +99,15 @@ class RefreshService:
         """
         wanted = list(keys)
         with self._state.lease(LEASE, task) as lease, ThreadPoolExecutor(max(1, len(wanted))) as pool:
-            runs = {
-                key: pool.submit(_Run(self, key, lease, watch or (lambda status: None)).go, accept)
-                for key in wanted
-            }
-            return {key: run.result() for key, run in runs.items()}
+            try:
+                runs = {
+                    key: pool.submit(_Run(self, key, lease, watch or (lambda status: None)).go, accept)
+                    for key in wanted
+                }
+                return {key: run.result() for key, run in runs.items()}
+            except KeyboardInterrupt:
+                self.stop()  # else leaving the pool would wait for whole fetches
+                raise
 
 
 class _Run:
@@ -148,7 +159,7 @@ class _Run:
         try:
             with staging:
                 self._stage(staging)
-            staging.describe({"fetched_at": started, "counts": self._counts})
+            staging.describe({"fetched_at": started, "counts": self._counts, "digest": staging.digest})
             released = self._storage.released().get(self._key)
             objection = self._expectation.objection(staging.records, released.total if released else 0)
             if objection and not accept:
@@ -194,20 +205,28 @@ class _Run:
         facts = staging.facts() or {}
         self._counts.update(facts.get("counts", {}))
         before = self._storage.released().get(self._key)
+        digest = str(facts.get("digest", ""))
         self._lease.check()
+        if before is None or before.digest != digest:
+            self._replace(staging, facts, before)
+        else:
+            log.info("%s: unchanged since release %d", self._key, before.number)
+        self._keep_quarantine(staging)
+        staging.remove()
+        Staging(self._folder / "held" / self._key).remove()
+        self._status = replace(self._status, last_success=now_text())
+        self._end("released", None)
+
+    def _replace(self, staging: Staging, facts: Mapping[str, Any], before: Release | None) -> None:
         release = Release(
             source=self._key,
             number=before.number + 1 if before else 1,
             released_at=now_text(),
             fetched_at=str(facts.get("fetched_at", now_text())),
+            digest=str(facts.get("digest", "")),
         )
         made = self._storage.replace(self._key, self._unless_stopped(staging.documents()), release)
-        self._keep_quarantine(staging)
-        staging.remove()
-        Staging(self._folder / "held" / self._key).remove()
-        self._status = replace(self._status, last_success=made.released_at)
         log.info("%s: released %d records as release %d", self._key, made.total, made.number)
-        self._end("released", None)
 
     def _unless_stopped(self, documents: Iterable[tuple[str, Document]]) -> Iterator[tuple[str, Document]]:
         for item in documents:
@@ -240,7 +259,10 @@ class _Run:
 
     def _tell(self) -> None:
         self._status = replace(self._status, counts=dict(self._counts))
-        self._statuses.keep(self._status)
+        try:
+            self._statuses.keep(self._status)
+        except StorageUnavailable as error:  # a full disk must not hide what the refresh itself says
+            log.warning("%s: its state cannot be kept: %s", self._key, error)
         self._watch(self._status)
 
 

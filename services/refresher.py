@@ -71,9 +71,12 @@ class Refresher:
                 with self._state.lease(LEASE, "background refresh"):
                     self._work()
                     return
-            except (LeaseHeld, StorageUnavailable) as error:
+            except LeaseHeld as error:
                 log.debug("not the refresher: %s", error)
-                self._stopped.wait(WAIT_S)
+            except StorageUnavailable as error:
+                log.error("nothing can be refreshed: %s", error)
+                self._stopped.wait(WAIT_S * 10)
+            self._stopped.wait(WAIT_S)
 
     def stop(self) -> None:
         """Break off the present refresh and end `run`."""

@@ -78,6 +78,7 @@ class ModelDB(Provider):
         api_docs="https://modeldb.science/apidocs",
         licence=None,
         citations=("ModelDB (RRID:SCR_007271)", "McDougal et al. 2017, doi:10.1007/s10827-016-0623-7"),
+        indices=frozenset({"model"}),
         hosts=frozenset({"modeldb.science"}),
     )
 

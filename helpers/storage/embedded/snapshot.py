@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +14,7 @@ from tantivy import Occur, Query
 
 from helpers.errors import StorageUnavailable
 from helpers.fields import FIELDS
+from helpers.kept import Kept
 from helpers.query import Document, Facets, Page, SearchQuery
 from helpers.storage.embedded.manifest import Manifest
 from helpers.storage.embedded.ordering import BY_ID, Address, By, Ordering, by_name
@@ -23,7 +22,9 @@ from helpers.storage.embedded.schema import BOOSTS, WORDS, column, stored_as_num
 
 WALK_CHUNK: Final = 20_000
 FACET_SIZE: Final = 65_000  # Tantivy refuses more; above it counts would be cut, so we raise
-KEPT_FACETS: Final = 512
+KEPT_FACETS: Final = 512  # answers per release and process
+KEPT_WINDOWS: Final = 2_000
+KEPT_HITS: Final = 100  # longer pages are not kept
 WARM_FILE: Final = "facets.json"
 
 
@@ -59,8 +60,8 @@ class IndexSnapshot:
             self._schema = index.schema
             self._searcher = index.searcher()
         self._ordering = Ordering(self._searcher, self._schema)
-        self._facets: OrderedDict[SearchQuery, Facets] = OrderedDict()
-        self._lock = threading.Lock()
+        self._facets: Kept[SearchQuery, Facets] = Kept(KEPT_FACETS)
+        self._windows: Kept[SearchQuery, tuple[int, list[Address]]] = Kept(KEPT_WINDOWS)
         self._warm(folder / WARM_FILE)
 
     @property
@@ -72,12 +73,20 @@ class IndexSnapshot:
     def search(self, query: SearchQuery) -> Page:
         """See `Storage.search`."""
         with engine_errors():
-            translated = self._translate(query)
-            total = self._ordering.count(translated)
-            limit = min(query.hits, total - query.offset)
-            addresses = self._ordered(query, translated, query.offset, limit) if limit > 0 else []
+            window = replace(query, facets=())
+            if query.hits <= KEPT_HITS:
+                total, addresses = self._windows.get(window, lambda: self._window(window))
+            else:
+                total, addresses = self._window(window)
             documents = tuple(map(self._document, addresses))
             return Page(total=total, documents=documents, facets=self.facets(query))
+
+    def _window(self, query: SearchQuery) -> tuple[int, list[Address]]:
+        """(total, where the hits of the page are)."""
+        translated = self._translate(query)
+        total = self._ordering.count(translated)
+        limit = min(query.hits, total - query.offset)
+        return total, self._ordered(query, translated, query.offset, limit) if limit > 0 else []
 
     def get(self, source_ids: Sequence[str]) -> list[Document]:
         """See `Storage.get`."""
@@ -118,21 +127,8 @@ class IndexSnapshot:
         """Counts of every value of each field in `query.facets`, kept as long as the snapshot."""
         if not query.facets:
             return {}
-        key = replace(query, page=0, hits=1, sort=None)
-        with self._lock:
-            if key in self._facets:
-                self._facets.move_to_end(key)
-                return self._facets[key]
-        counted = self._count(key)
-        self.remember(key, counted)
-        return counted
-
-    def remember(self, query: SearchQuery, facets: Facets) -> None:
-        """Keep counted facets; the oldest fall out."""
-        with self._lock:
-            self._facets[replace(query, page=0, hits=1, sort=None)] = facets
-            while len(self._facets) > KEPT_FACETS:
-                self._facets.popitem(last=False)
+        key = _without_page(query)
+        return self._facets.get(key, lambda: self._count(key))
 
     def _count(self, query: SearchQuery) -> Facets:
         filtered = {item.field for item in query.filters}
@@ -244,7 +240,10 @@ class IndexSnapshot:
             return
         for data_type, names, facets in orjson.loads(path.read_bytes()):
             query = SearchQuery(index=self._name, data_type=data_type, facets=tuple(names))
-            self.remember(query, {n: tuple((v, c) for v, c in pairs) for n, pairs in facets.items()})
+            counted = {
+                name: tuple((value, count) for value, count in pairs) for name, pairs in facets.items()
+            }
+            self._facets.put(_without_page(query), counted)
 
 
 class Snapshot:
@@ -256,6 +255,11 @@ class Snapshot:
             name: IndexSnapshot(name, root / folder, manifest.columns[name])
             for name, folder in manifest.folders.items()
         }
+
+
+def _without_page(query: SearchQuery) -> SearchQuery:
+    """What the facets of a query depend on."""
+    return replace(query, page=0, hits=1, sort=None)
 
 
 def _as_document(stored: tantivy.Document) -> Document:
