@@ -169,6 +169,11 @@ def create_app(settings: Settings | None = None, *overrides: Module) -> Flask:
     if settings.swagger:
         register_swagger(app)
     injector = Injector([AmmonModule(settings), *overrides], auto_bind=True)
+    for part in (Storage, Sources):  # made at once, so that what cannot be made stops the start
+        try:
+            injector.get(part)
+        except BadConfiguration as error:
+            raise SystemExit(f"Ammon cannot start, the configuration is wrong:\n{error}") from error
     register_commands(app, injector, lambda: describe(load(os.environ)))
     FlaskInjector(app=app, injector=injector)  # last: views registered later are not injected
     return app

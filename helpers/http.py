@@ -33,6 +33,7 @@ RETRIED: Final = frozenset({429, 502, 503, 504})
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS: Final = 5
 MAX_WAIT_S: Final = 60.0
+NOTED_PAUSE_S: Final = 10.0  # shorter ones are no news
 CHUNK_BYTES: Final = 256 * 1024
 
 
@@ -161,7 +162,12 @@ class HTTPClient:
                 if tried == retries:
                     raise UpstreamUnavailable(f"{failure}, after {tried + 1} attempts") from failure.__cause__
                 pause = self._pause(failure, tried)
-                log.info("%s; again in %.1f s", failure, pause)
+                log.log(
+                    logging.INFO if pause > NOTED_PAUSE_S else logging.DEBUG,
+                    "%s; again in %.1f s",
+                    failure,
+                    pause,
+                )
                 self._pace.hold(pause)
                 self._stop.wait(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -282,10 +288,10 @@ def _network_errors(url: str) -> Iterator[None]:
 
 def _innermost(error: BaseException) -> str:
     """The shortest true reason: urllib3 wraps errors into long texts."""
-    while error.args and isinstance(error.args[-1], BaseException):
-        error = error.args[-1]
-    reason = getattr(error, "reason", None)
-    return _innermost(reason) if isinstance(reason, BaseException) else str(error) or type(error).__name__
+    if isinstance(error, urllib3.exceptions.NewConnectionError) and error.__cause__ is not None:
+        error = error.__cause__
+    inner = getattr(error, "reason", None) or (error.args[-1] if error.args else None)
+    return _innermost(inner) if isinstance(inner, BaseException) else str(error) or type(error).__name__
 
 
 def _announced(response: requests.Response) -> int | None:

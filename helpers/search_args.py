@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Final
 
 from helpers.errors import InvalidArguments, NotFound
@@ -128,6 +129,8 @@ def _filters(index: str, value: object) -> tuple[FieldFilter, ...]:
     filterable = _filterable(index)
     parsed: dict[str, tuple[str, ...]] = {}
     for name, wanted in _flat(value):
+        if not wanted and any(known.startswith(f"{name}.") for known in filterable):
+            continue  # `{"presynaptic": null}`: a group without restrictions
         if name not in filterable:
             raise InvalidArguments(_unknown("filter", name, filterable))
         parsed[name] = _values(name, wanted)
@@ -200,6 +203,7 @@ def _whole(name: str, value: object, least: int, most: int | None, *, default: i
     return number
 
 
+@cache
 def _filterable(index: str) -> tuple[str, ...]:
     return tuple(spec.name for spec in FIELDS[index].values() if spec.filter)
 
