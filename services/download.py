@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-from injector import inject
+from injector import inject, singleton
 
 from helpers.as_finished import as_finished
 from helpers.download import DownloadGate, FileFetcher, Outcome, Wanted, wanted_of
@@ -37,6 +37,7 @@ class Download:
     chunks: Iterator[bytes]
 
 
+@singleton
 class DownloadService:
     """Makes zips of files, so many at once as the gate lets in."""
 

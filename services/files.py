@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from injector import inject
+from injector import inject, singleton
 
 from helpers.errors import NotFound
 
@@ -18,6 +18,7 @@ class OwnFiles:
     find: Callable[[str], Path] | None
 
 
+@singleton
 class FileService:
     """Serves what the internal source would serve, and nothing else."""
 

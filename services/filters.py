@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from injector import inject
+from injector import inject, singleton
 
 from helpers.facets import GROUP_ORDER, Offered, offered
 from helpers.query import SearchQuery
@@ -12,6 +12,7 @@ from helpers.search_args import index_name, record_type
 from helpers.storage.base import Storage
 
 
+@singleton
 class FilterService:
     """Shapes are the ancestor's: a front end draws its drop-downs from them."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from injector import inject
+from injector import inject, singleton
 from pydantic import ValidationError
 
 from helpers.errors import (
@@ -66,6 +66,7 @@ class Sources:
 Watch = Callable[[SourceStatus], None]  # told of every change of a source, at most a few times a second
 
 
+@singleton
 class RefreshService:
     """Refreshes sources one by one or together; at most one process does at a time."""
 

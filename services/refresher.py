@@ -11,7 +11,7 @@ from typing import Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
-from injector import inject
+from injector import inject, singleton
 
 from helpers.errors import HubError, LeaseHeld, StorageUnavailable, UpstreamError
 from helpers.state import State
@@ -39,6 +39,7 @@ class Schedules:
     timezone: str
 
 
+@singleton
 class Refresher:
     """Runs in a process of its own until stopped."""
 

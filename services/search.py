@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from injector import inject
+from injector import inject, singleton
 
 from helpers.errors import NotFound
 from helpers.query import Document, Page, Release, SearchQuery
@@ -12,6 +12,7 @@ from helpers.search_args import index_name
 from helpers.storage.base import Storage
 
 
+@singleton
 class SearchService:
     """Answers from the released indices alone."""
 

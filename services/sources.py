@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from injector import inject
+from injector import inject, singleton
 
 from helpers.errors import NotFound
 from helpers.providers.base import About
@@ -51,6 +51,7 @@ class Catalogue:
     quarantine: Path  # folder with one folder per source
 
 
+@singleton
 class SourceService:
     """Reads and keeps the state of each source, shared by all processes."""
 
