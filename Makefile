@@ -40,7 +40,7 @@ test: $(DEV_STAMP)  ## run the tests
 check: $(DEV_STAMP)  ## format, lint, types and tests: what CI runs
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/mypy --strict app.py config helpers services routes
+	$(BIN)/mypy --strict app.py config helpers services routes benchmarks
 	$(BIN)/python -m pytest
 
 format: $(DEV_STAMP)  ## format the code and mend what the linter can

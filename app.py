@@ -164,8 +164,6 @@ def create_app(settings: Settings | None = None, *overrides: Module) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     for module in (main, search, filters, download, sources):
         app.register_blueprint(module.bp)
-    register_errors(app)
-    register_hooks(app, Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers))
     if settings.swagger:
         register_swagger(app)
     injector = Injector([AmmonModule(settings), *overrides], auto_bind=True)
@@ -175,7 +173,9 @@ def create_app(settings: Settings | None = None, *overrides: Module) -> Flask:
         except BadConfiguration as error:
             raise SystemExit(f"Ammon cannot start, the configuration is wrong:\n{error}") from error
     register_commands(app, injector, lambda: describe(load(os.environ)))
-    FlaskInjector(app=app, injector=injector)  # last: views registered later are not injected
+    FlaskInjector(app=app, injector=injector)  # after all views: later ones are not injected
+    register_errors(app)  # these need nothing injected, and would be inspected at every request
+    register_hooks(app, Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers))
     return app
 
 

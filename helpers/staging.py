@@ -6,10 +6,11 @@ constant, guards can count before anything is released, and a held refresh survi
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -24,6 +25,7 @@ MAX_RECORD_BYTES: Final = 2_000_000
 DIGEST_BYTES: Final = 16
 MAX_REASON: Final = 2_000
 _NUL: Final = b"\\u0000"
+_CONTROL: Final = re.compile(r"[\x00-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def to_document(record: Record) -> tuple[str, Document]:
         raise InvalidItem(f"the record is {len(body):,} bytes, at most {MAX_RECORD_BYTES:,} are allowed")
     if _NUL in body:
         raise InvalidItem("the record holds the character U+0000")
-    if any(character < " " for character in record.source_id):
+    if _CONTROL.search(record.source_id):
         raise InvalidItem(f"the id {record.source_id!r} holds a control character")
     return index_of(record), Document(record.source_id, body)
 
@@ -78,7 +80,7 @@ class Staging:
         line = b"\t".join((index.encode(), document.source_id.encode(), document.body))
         self._records.write(line + b"\n")
         self.records += 1
-        self._sum += int.from_bytes(blake2b(line, digest_size=DIGEST_BYTES).digest(), "big")
+        self._sum += int.from_bytes(sha256(line).digest()[:DIGEST_BYTES], "big")
 
     @property
     def digest(self) -> str:

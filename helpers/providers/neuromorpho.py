@@ -182,11 +182,12 @@ class NeuroMorpho(Provider):
         self._http = client
         self._base = base_url.rstrip("/")
         self._regions = tuple(brain_regions)
-        self._choices = {
+        choices = {
             "domain": Choice.of(**domains),
             "attributes": Choice.of(**attributes),
             "physical_Integrity": Choice.of(**physical_integrities),
         }
+        self._choices = {field: choice for field, choice in choices.items() if choice != Choice()}
 
     def fetch(self, report: Report) -> Iterator[Raw | Unfetched]:
         """Yield every neuron of the configured regions with its morphometry. See `Provider.fetch`."""
@@ -339,7 +340,7 @@ def _present(value: Any) -> bool:
 
 def _text(neuron: Mapping[str, Any], key: str) -> str | None:
     value = neuron.get(key)
-    if isinstance(value, list | dict):
+    if isinstance(value, (list, dict)):
         raise InvalidItem(f"{key} is {str(value)[:80]}, one text is expected")
     return None if value is None else _clean(str(value))
 
@@ -348,7 +349,7 @@ def _texts(neuron: Mapping[str, Any], key: str) -> list[str]:
     """The present items of a list; version 7 has a plain string instead of a list of one."""
     value = neuron.get(key)
     items = value if isinstance(value, list) else [value]
-    if any(isinstance(item, list | dict) for item in items):
+    if any(isinstance(item, (list, dict)) for item in items):
         raise InvalidItem(f"{key} is {str(value)[:80]}, a list of texts is expected")
     cleaned = (_clean(str(item)) for item in items if item is not None)
     return list(dict.fromkeys(text for text in cleaned if text is not None))
@@ -356,6 +357,8 @@ def _texts(neuron: Mapping[str, Any], key: str) -> list[str]:
 
 def _number(value: Any) -> float | None:
     """A number, also in a string; None for what is missing. Raises `ValueError` for anything else."""
+    if type(value) is float:
+        return value
     if isinstance(value, str):
         value = _clean(value)
     return None if value is None else float(value)
@@ -381,7 +384,7 @@ def _measurements(neuron: Mapping[str, Any], morphometry: Mapping[str, Any]) -> 
     found: dict[str, float] = {}
     own = {key: neuron.get(key) for key in ("soma_surface", "surface", "volume")}
     for key, value in (*own.items(), *morphometry.items()):
-        field = MEASURES.get(key.lower())
+        field = MEASURES.get(key) or MEASURES.get(key.lower())
         if field is None:
             continue
         try:
