@@ -25,6 +25,7 @@ MAX_RECORD_BYTES: Final = 2_000_000
 DIGEST_BYTES: Final = 16
 MAX_REASON: Final = 2_000
 _NUL: Final = b"\\u0000"
+_ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not a text that spells these letters
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 
 
@@ -42,7 +43,7 @@ def to_document(record: Record) -> tuple[str, Document]:
     body = record.model_dump_json().encode()
     if len(body) > MAX_RECORD_BYTES:
         raise InvalidItem(f"the record is {len(body):,} bytes, at most {MAX_RECORD_BYTES:,} are allowed")
-    if _NUL in body:
+    if _NUL in body and _ESCAPED_NUL.search(body):
         raise InvalidItem("the record holds the character U+0000")
     if _CONTROL.search(record.source_id):
         raise InvalidItem(f"the id {record.source_id!r} holds a control character")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -24,13 +23,11 @@ from helpers.ahead import ahead
 from helpers.errors import InvalidItem, UpstreamChanged
 from helpers.http import HTTPClient
 from helpers.providers.base import About, Provider, Raw, Report, Unfetched
+from helpers.providers.neuromorpho_values import as_float, neuron_id, present, text, texts
 from helpers.records import Measurements, Morphology, Paper, Provenance
 
 PAGE_SIZE: Final = 500  # the API's largest
 
-MISSING: Final = frozenset(
-    {"", "not reported", "not applicable", "not available", "n/a", "none", "null", "nan"}
-)
 SIDES: Final = frozenset({"left", "right"})
 EXTENSIONS: Final = {
     "custom.xml": "morph.xml",
@@ -122,7 +119,7 @@ KNOWN: Final = frozenset(  # typed below, or said by other fields
 )
 _LAYER: Final = re.compile(r"\b(layer|stratum|lamina)\b", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]{0,2000}>")
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DOI: Final = re.compile(r"10\.\d+/\S+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +205,7 @@ class NeuroMorpho(Provider):
 
     def _wanted(self, page: _Page, seen: set[int]) -> Iterator[Raw | Unfetched]:
         for neuron in page.neurons:
-            number = _neuron_id(neuron)
+            number = neuron_id(neuron)
             if number is None:
                 yield Unfetched(
                     "?", f"page {page.number} holds an item without a neuron_id: {str(neuron)[:80]}"
@@ -218,28 +215,34 @@ class NeuroMorpho(Provider):
             else:
                 seen.add(number)
                 if all(choice.passes(neuron.get(field)) for field, choice in self._choices.items()):
-                    data = {"neuron": neuron, "morphometry": page.morphometry.get(number)}
-                    yield Raw(str(number), data, self._base)
+                    yield page.item(neuron, number, self._base)
 
     def _page(self, number: int) -> _Page:
         body = self._http.get_json(self._url("neuron", self._select("brain_region", self._regions), number))
         where = f"{self.about.title}, page {number} of neurons"
-        neurons = _listed(body, "neuronResources", where)
-        counts = body["page"]
-        ids = [str(key) for neuron in neurons if (key := _neuron_id(neuron)) is not None]
+        neurons, counts = _listed(body, "neuronResources", where, number)
+        ids = [str(key) for neuron in neurons if (key := neuron_id(neuron)) is not None]
         return _Page(
             number=number,
-            pages=int(counts["totalPages"]),
-            announced=int(counts["totalElements"]),
+            pages=counts["totalPages"],
+            announced=counts["totalElements"],
             neurons=neurons,
             morphometry=self._morphometry(ids, number) if ids else {},
         )
 
-    def _morphometry(self, ids: Sequence[str], number: int) -> dict[int, Any]:
+    def _morphometry(self, ids: Sequence[str], number: int) -> dict[int | str, Any]:
+        """Rows by neuron id, or by name where a row has lost its id."""
         query = f"Neuron_id:{','.join(dict.fromkeys(ids))}"
         body = self._http.get_json(self._url("morphometry", query, 0))
-        rows = _listed(body, "measurements", f"{self.about.title}, morphometry of page {number}")
-        return {key: row for row in rows if (key := _neuron_id(row)) is not None}
+        where = f"{self.about.title}, morphometry of page {number}"
+        rows = [] if _is_empty(body) else _items(body, "measurements", where)
+        found: dict[int | str, Any] = {}
+        for row in rows:
+            key = neuron_id(row) or (row.get("neuron_name") if isinstance(row, dict) else None)
+            if not isinstance(key, (int, str)):
+                raise UpstreamChanged(f"{where}: a row of no neuron: {str(row)[:120]}")
+            found[key] = row
+        return found
 
     @staticmethod
     def _select(field: str, values: Sequence[str]) -> str | None:
@@ -259,13 +262,20 @@ class NeuroMorpho(Provider):
         name = neuron.get("neuron_name")
         if not isinstance(name, str) or not name.strip():
             raise InvalidItem(f"neuron_name is {name!r}, a name is required")
-        path = _texts(neuron, "brain_region")
+        path = texts(neuron, "brain_region")
         places = [place for place in path if place.casefold() not in SIDES]
-        cells = _texts(neuron, "cell_type")
-        words = {key: _text(neuron, key) for key in WORDS}
+        cells = texts(neuron, "cell_type")
+        words = {key: text(neuron, key) for key in WORDS}
         links = _links(raw.base, words["archive"], name, words["original_format"])
+        morphometry = raw.data.get("morphometry") or {}
         numbers, extra = _numbers(neuron)
-        note = _text(neuron, "note")
+        unknown = {
+            key: value for key, value in morphometry.items() if not _known_measure(key) and present(value)
+        }
+        extra |= {"morphometry": unknown} if unknown else {}
+        papers, unread = _papers(neuron)
+        extra |= unread
+        note = text(neuron, "note")
         if note is not None and _TAG.search(note):
             extra["note"] = note
         return Morphology(
@@ -281,15 +291,15 @@ class NeuroMorpho(Provider):
             brain_region=tuple(path),
             cell_type=cells[0] if cells else None,
             cell_types=tuple(cells),
-            experiment_condition=tuple(_texts(neuron, "experiment_condition")),
-            physical_integrity=_text(neuron, "physical_Integrity"),
-            papers=_papers(neuron),
+            experiment_condition=tuple(texts(neuron, "experiment_condition")),
+            physical_integrity=text(neuron, "physical_Integrity"),
+            papers=papers,
             page_link=f"{raw.base}/neuron_info.jsp?neuron_name={quote(name, safe='')}",
-            icon=_https(_text(neuron, "png_url")),
+            icon=_https(text(neuron, "png_url")),
             licence=NeuroMorpho.about.licence,
             citations=NeuroMorpho.about.citations,
-            shrinkage={key: value for key in SHRINKAGE if (value := _text(neuron, key)) is not None},
-            measurements=_measurements(neuron, raw.data.get("morphometry") or {}),
+            shrinkage={key: value for key in SHRINKAGE if (value := text(neuron, key)) not in (None, "N")},
+            measurements=_measurements(neuron, morphometry),
             provenance=Provenance(
                 source="neuromorpho", url=f"{raw.base}/api/neuron/id/{raw.id}", release=words["upload_date"]
             ),
@@ -306,62 +316,39 @@ class _Page:
     pages: int
     announced: int
     neurons: list[Any]
-    morphometry: Mapping[int, Any]
+    morphometry: Mapping[int | str, Any]  # by neuron_id, or by neuron_name
+
+    def item(self, neuron: dict[str, Any], number: int, base: str) -> Raw:
+        """A neuron with its morphometry."""
+        row = self.morphometry.get(number) or self.morphometry.get(str(neuron.get("neuron_name")))
+        return Raw(str(number), {"neuron": neuron, "morphometry": row}, base)
 
 
-def _neuron_id(item: Any) -> int | None:
-    """The id of a neuron or of its morphometry, also where it is text."""
-    key = item.get("neuron_id") if isinstance(item, dict) else None
-    return int(key) if key is not None and str(key).isdecimal() else None
-
-
-def _listed(body: Any, key: str, where: str) -> list[Any]:
-    """The items of a page; an empty result has no `_embedded`. Raises `UpstreamChanged`."""
+def _listed(body: Any, key: str, where: str, number: int) -> tuple[list[Any], dict[str, int]]:
+    """Items and counts of a page; behind the last one there is no `_embedded`. Raises `UpstreamChanged`."""
     try:
-        total = int(body["page"]["totalElements"])
-        items = body["_embedded"][key] if "_embedded" in body or total else []
+        counts = {name: int(body["page"][name]) for name in ("totalElements", "totalPages")}
+        behind = "_embedded" not in body and (not counts["totalElements"] or number >= counts["totalPages"])
     except (KeyError, TypeError, ValueError) as error:
+        raise UpstreamChanged(f"{where}: no {error} in {str(body)[:120]}") from error
+    return [] if behind else _items(body, key, where), counts
+
+
+def _is_empty(body: Any) -> bool:
+    """Whether an answer says that there is nothing; it has no `_embedded` then."""
+    page = body.get("page") if isinstance(body, dict) else None
+    return isinstance(page, dict) and page.get("totalElements") == 0 and "_embedded" not in body
+
+
+def _items(body: Any, key: str, where: str) -> list[Any]:
+    """The items of an answer. Raises `UpstreamChanged`."""
+    try:
+        items = body["_embedded"][key]
+    except (KeyError, TypeError) as error:
         raise UpstreamChanged(f"{where}: no {error} in {str(body)[:120]}") from error
     if not isinstance(items, list):
         raise UpstreamChanged(f"{where}: {key} is no list but {str(items)[:80]}")
     return items
-
-
-@lru_cache(maxsize=65_536)  # a few thousand values make up most of 300,000 records
-def _clean(text: str) -> str | None:
-    """A text without blanks around it; None for every spelling of "missing"."""
-    stripped = text.strip()
-    return None if stripped.casefold() in MISSING else stripped
-
-
-def _present(value: Any) -> bool:
-    return value is not None and not (isinstance(value, str) and _clean(value) is None)
-
-
-def _text(neuron: Mapping[str, Any], key: str) -> str | None:
-    value = neuron.get(key)
-    if isinstance(value, (list, dict)):
-        raise InvalidItem(f"{key} is {str(value)[:80]}, one text is expected")
-    return None if value is None else _clean(str(value))
-
-
-def _texts(neuron: Mapping[str, Any], key: str) -> list[str]:
-    """The present items of a list; version 7 has a plain string instead of a list of one."""
-    value = neuron.get(key)
-    items = value if isinstance(value, list) else [value]
-    if any(isinstance(item, (list, dict)) for item in items):
-        raise InvalidItem(f"{key} is {str(value)[:80]}, a list of texts is expected")
-    cleaned = (_clean(str(item)) for item in items if item is not None)
-    return list(dict.fromkeys(text for text in cleaned if text is not None))
-
-
-def _number(value: Any) -> float | None:
-    """A number, also in a string; None for what is missing. Raises `ValueError` for anything else."""
-    if type(value) is float:
-        return value
-    if isinstance(value, str):
-        value = _clean(value)
-    return None if value is None else float(value)
 
 
 def _numbers(neuron: Mapping[str, Any]) -> tuple[dict[str, float | None], dict[str, Any]]:
@@ -370,11 +357,11 @@ def _numbers(neuron: Mapping[str, Any]) -> tuple[dict[str, float | None], dict[s
     extra: dict[str, Any] = {}
     for key, field in NUMBERS.items():
         try:
-            numbers[field] = _number(neuron.get(key))
+            numbers[field] = as_float(neuron.get(key))
         except (TypeError, ValueError):
             extra[key] = neuron[key]
     for key, value in neuron.items():
-        if key not in KNOWN and _present(value):
+        if key not in KNOWN and present(value):
             extra[key.lstrip("_")] = value
     return numbers, extra
 
@@ -388,7 +375,7 @@ def _measurements(neuron: Mapping[str, Any], morphometry: Mapping[str, Any]) -> 
         if field is None:
             continue
         try:
-            number = _number(value)
+            number = as_float(value)
         except (TypeError, ValueError) as error:
             raise InvalidItem(f"{key} is {str(value)[:80]!r}, a number is expected") from error
         if number is not None and not (number == 0 and field in NEVER_ZERO):
@@ -396,12 +383,20 @@ def _measurements(neuron: Mapping[str, Any], morphometry: Mapping[str, Any]) -> 
     return Measurements(**found)
 
 
-def _papers(neuron: Mapping[str, Any]) -> tuple[Paper, ...]:
-    """Papers by PMID and DOI; a negative PMID (`-26`) means that there is none."""
-    pmids: list[str | None] = [
-        pmid if pmid.isdecimal() else None for pmid in _texts(neuron, "reference_pmid")
-    ]
-    dois: list[str | None] = [doi for doi in _texts(neuron, "reference_doi") if doi.startswith("10.")]
+def _known_measure(key: str) -> bool:
+    return key.lower() in MEASURES or key in ("neuron_id", "neuron_name", "_links")
+
+
+def _papers(neuron: Mapping[str, Any]) -> tuple[tuple[Paper, ...], dict[str, Any]]:
+    """Papers by PMID and DOI, and what is neither; a negative PMID (`-26`) means that there is none."""
+    said = {key: texts(neuron, key) for key in ("reference_pmid", "reference_doi")}
+    found = [_DOI.search(doi) for doi in said["reference_doi"]]
+    pmids: list[str | None] = [pmid if pmid.isdecimal() else None for pmid in said["reference_pmid"]]
+    dois: list[str | None] = [match[0] if match else None for match in found]
+    unread = {
+        "reference_pmid": [pmid for pmid in said["reference_pmid"] if not pmid.removeprefix("-").isdecimal()],
+        "reference_doi": [doi for doi, match in zip(said["reference_doi"], found, strict=True) if not match],
+    }
     if len(pmids) != len(dois):  # nobody says which belongs to which
         pmids, dois = [*pmids, *([None] * len(dois))], [*([None] * len(pmids)), *dois]
     papers = []
@@ -409,10 +404,9 @@ def _papers(neuron: Mapping[str, Any]) -> tuple[Paper, ...]:
         if doi:
             papers.append(Paper(label=f"doi:{doi}", url=f"https://doi.org/{quote(doi)}", pmid=pmid, doi=doi))
         elif pmid:
-            papers.append(
-                Paper(label=f"PMID {pmid}", url=f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/", pmid=pmid)
-            )
-    return tuple(papers)
+            url = f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/"
+            papers.append(Paper(label=f"PMID {pmid}", url=url, pmid=pmid))
+    return tuple(papers), {key: values for key, values in unread.items() if values}
 
 
 def _links(base: str, archive: str | None, name: str, original_format: str | None) -> dict[str, str | None]:
@@ -425,6 +419,7 @@ def _links(base: str, archive: str | None, name: str, original_format: str | Non
     if original_format and "." in original_format:
         ending = original_format.rpartition(".")[2]
         ending = EXTENSIONS.get(original_format.casefold(), ending)
+    if ending and ending.lower() != "jsp":  # programs may not ask for pages
         original = f"{folder}/Source-Version/{file}.{quote(ending, safe='')}"
     return {
         "download_link": original if original and ending.lower() in VIEWABLE else standard,
@@ -436,6 +431,6 @@ def _links(base: str, archive: str | None, name: str, original_format: str | Non
 
 def _https(url: str | None) -> str | None:
     """The picture's URL as https: pages served by https may not load plain http."""
-    if url is None or not url.startswith(("http://", "https://")):
+    if url is None or not url.startswith(("http://", "https://")) or url.lower().endswith(".jsp"):
         return None
     return quote("https://" + url.partition("://")[2], safe="%/:?=&#+,;@!$'()*[]~")
