@@ -10,17 +10,19 @@ from __future__ import annotations
 import email.utils
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import orjson
 import requests
 import urllib3.exceptions
+import urllib3.util
 
 from helpers.errors import UnsafeAddress, UpstreamChanged, UpstreamRefused, UpstreamUnavailable
 from helpers.net import GuardedAdapter
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRIED: Final = frozenset({429, 502, 503, 504})
+MAX_LENGTH_DIGITS: Final = 18
+_NEVER_IN_URLS: Final = re.compile(r"[\\\x00-\x20\x7f]")
+_PAGE: Final = re.compile(r"\.jsp[a-z]?(;|/|$)", re.IGNORECASE)  # forbidden to programs by NeuroMorpho.Org
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS: Final = 5
 MAX_WAIT_S: Final = 60.0
@@ -72,20 +77,25 @@ class _Pace:
     def __init__(self, rate: float) -> None:
         self._gap = 1.0 / rate if rate else 0.0
         self._next = 0.0
+        self._held = 0.0  # nobody starts before
         self._lock = threading.Lock()
 
     def wait(self, stop: threading.Event) -> None:
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._next)
-            self._next = start + self._gap
-        if start > now:
-            stop.wait(start - now)
+        """Return when it is the caller's turn, or at once when `stop` is set."""
+        while not stop.is_set():
+            with self._lock:
+                start = max(time.monotonic(), self._next, self._held)
+                self._next = start + self._gap
+            pause = start - time.monotonic()
+            if pause > 0:
+                stop.wait(pause)
+            if self._held <= start:  # else a pause was asked for meanwhile: take another turn behind it
+                return
 
     def hold(self, pause_s: float) -> None:
         """Let nobody ask before a pause is over: the source has asked for it."""
         with self._lock:
-            self._next = max(self._next, time.monotonic() + pause_s)
+            self._held = max(self._held, time.monotonic() + pause_s)
 
 
 class HTTPClient:
@@ -99,17 +109,18 @@ class HTTPClient:
         self._session = requests.Session()
         self._session.trust_env = False  # proxies and netrc of the environment are not ours to send to
         self._session.headers["User-Agent"] = agent
-        adapter = GuardedAdapter(
+        self._adapter = GuardedAdapter(
             allow_private=politeness.allow_private,
             legacy_tls=politeness.legacy_tls,
             connections=max(politeness.concurrency, 10),
         )
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._session.mount("http://", self._adapter)
+        self._session.mount("https://", self._adapter)
 
     def stop(self) -> None:
         """End waits and refuse further requests: the process is going down."""
         self._stop.set()
+        self._adapter.hang_up()
 
     def get_json(self, url: str, params: Mapping[str, Any] | None = None) -> Any:
         """The parsed JSON of an answer. Raises `UpstreamError`."""
@@ -186,36 +197,34 @@ class HTTPClient:
         for _ in range(MAX_REDIRECTS + 1):
             self._check(url)
             self._pace.wait(self._stop)
+            if self._stop.is_set():
+                raise UpstreamUnavailable(f"{url} was not asked: the process is stopping")
             with _network_errors(url):
-                response = self._session.request(
-                    asked.method,
-                    url,
-                    params=params,
-                    data=asked.body,
-                    headers=asked.headers(),
-                    timeout=self.politeness.timeout_s,
-                    stream=True,
-                    allow_redirects=False,
+                request = self._session.prepare_request(
+                    requests.Request(asked.method, url, asked.headers(), params=params, data=asked.body)
                 )
+                # The session itself would look where a redirect leads, and read its body.
+                timeout = self.politeness.timeout_s
+                response = self._adapter.send(request, stream=True, timeout=timeout, verify=True)
             if response.status_code not in REDIRECTS:
                 self._check_status(response, url)
                 return response
             response.close()
-            target = urljoin(url, response.headers.get("Location", ""))
-            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise UnsafeAddress(f"{url} redirects to {target}: from https to plain http")
-            url, params = target, None
+            url, params = _target(url, response.headers.get("Location", "")), None
         raise UpstreamChanged(f"{asked.url}: more than {MAX_REDIRECTS} redirects")
 
     def _check(self, url: str) -> None:
         try:
             parts = urlsplit(url)
             host = (parts.hostname or "").lower()
-        except ValueError as error:
+            connected = (urllib3.util.parse_url(url).host or "").lower().strip("[]")
+        except (ValueError, urllib3.exceptions.LocationParseError) as error:
             raise UnsafeAddress(f"{url!r} is no URL: {error}") from error
+        if _NEVER_IN_URLS.search(url) or "@" in parts.netloc or host != connected:
+            raise UnsafeAddress(f"{url!r} is no plain URL: two programs may read two hosts in it")
         if parts.scheme not in ("http", "https"):
             raise UnsafeAddress(f"{url} is not http or https")
-        if parts.path.lower().endswith(".jsp"):  # the terms of NeuroMorpho.Org forbid it to scripts
+        if _PAGE.search(unquote(parts.path)):  # the terms of NeuroMorpho.Org forbid it to scripts
             raise UnsafeAddress(f"{url} is a .jsp page, which programs may not ask for")
         if host not in self.politeness.hosts:
             raise UnsafeAddress(f"{url}: the host is none of {', '.join(sorted(self.politeness.hosts))}")
@@ -246,7 +255,7 @@ class HTTPClient:
     def _pieces(self, response: requests.Response, url: str) -> Iterator[bytes]:
         end = time.monotonic() + self.politeness.total_timeout_s
         with _network_errors(url):
-            for piece in response.iter_content(CHUNK_BYTES):
+            while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
                 if self._stop.is_set():
                     raise UpstreamUnavailable(f"{url} was broken off: the process is stopping")
                 if time.monotonic() > end:
@@ -294,18 +303,34 @@ def _innermost(error: BaseException) -> str:
     return _innermost(inner) if isinstance(inner, BaseException) else str(error) or type(error).__name__
 
 
+def _target(url: str, location: str) -> str:
+    """Where a redirect leads. Raises `UnsafeAddress` where it must not be followed."""
+    try:
+        target = urljoin(url, location)
+        downgrade = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
+    except ValueError as error:
+        raise UnsafeAddress(f"{url} redirects to {location[:200]!r}, which is no URL: {error}") from error
+    if downgrade:
+        raise UnsafeAddress(f"{url} redirects to {target}: from https to plain http")
+    return target
+
+
 def _announced(response: requests.Response) -> int | None:
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() and "Content-Encoding" not in response.headers else None
+    if not length.isdecimal() or "Content-Encoding" in response.headers:
+        return None
+    if len(length) > MAX_LENGTH_DIGITS:
+        raise UpstreamChanged(f"{response.url} announces a length of {len(length)} digits")
+    return int(length)
 
 
 def _retry_after(response: requests.Response) -> float | None:
     """Seconds that `Retry-After` asks to wait, given as seconds or as a date."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isdecimal():
-        return float(value)
+        return float(value[:MAX_LENGTH_DIGITS])
     try:
         at = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, at.timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError):
         return None
-    return max(0.0, at.timestamp() - time.time())
