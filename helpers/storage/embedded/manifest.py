@@ -35,7 +35,7 @@ def load(root: Path) -> Manifest | None:
         return _from_json(raw)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageUnavailable(f"{root / FILE} cannot be read: {error}") from error
 
 
@@ -55,6 +55,9 @@ def publish(root: Path, manifest: Manifest) -> None:
 
 
 def _from_json(raw: dict[str, Any]) -> Manifest:
+    missing = raw["folders"].keys() - raw["columns"].keys()
+    if missing:
+        raise ValueError(f"no columns of {', '.join(sorted(missing))}")
     return Manifest(
         revision=raw["revision"],
         schema=raw["schema"],

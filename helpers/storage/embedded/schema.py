@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
@@ -25,6 +26,7 @@ LAYOUT: Final = 1  # raise when the code below writes other columns for the same
 
 ID_KEYS: Final = ("id_key_0", "id_key_1", "id_key_2")
 NAME_KEYS: Final = tuple(f"name_key_{place}" for place in range(8))
+_NAME_KEYS: Final = struct.Struct(f">{len(NAME_KEYS)}Q")
 _ID_CHARACTERS: Final = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"  # in ASCII order
 _ID_DIGIT: Final = {character: place + 1 for place, character in enumerate(_ID_CHARACTERS)}
 _ID_WIDTH: Final = 10  # 66 ** 10 < 2 ** 64
@@ -107,8 +109,8 @@ def sort_name(name: str) -> str:
 
 def name_keys(name: str) -> list[int]:
     """Numbers that sort as the folded names do: code points over the first 64 bytes."""
-    folded = sort_name(name).encode()[: 8 * len(NAME_KEYS)].ljust(8 * len(NAME_KEYS), b"\0")
-    return [int.from_bytes(folded[start : start + 8], "big") for start in range(0, len(folded), 8)]
+    folded = sort_name(name).encode()[: _NAME_KEYS.size].ljust(_NAME_KEYS.size, b"\0")
+    return list(_NAME_KEYS.unpack(folded))
 
 
 class DocumentBuilder:

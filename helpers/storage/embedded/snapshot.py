@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,8 @@ from helpers.query import Document, Facets, Page, SearchQuery
 from helpers.storage.embedded.manifest import Manifest
 from helpers.storage.embedded.ordering import BY_ID, Address, By, Ordering, by_name
 from helpers.storage.embedded.schema import BOOSTS, WORDS, column, stored_as_number, tokenizer
+
+log = logging.getLogger(__name__)
 
 WALK_CHUNK: Final = 20_000
 FACET_SIZE: Final = 65_000  # Tantivy refuses more; above it counts would be cut, so we raise
@@ -236,14 +239,14 @@ class IndexSnapshot:
         return _as_document(self._searcher.doc(address))
 
     def _warm(self, path: Path) -> None:
-        if not path.exists():
-            return
-        for data_type, names, facets in orjson.loads(path.read_bytes()):
-            query = SearchQuery(index=self._name, data_type=data_type, facets=tuple(names))
-            counted = {
-                name: tuple((value, count) for value, count in pairs) for name, pairs in facets.items()
-            }
-            self._facets.put(_without_page(query), counted)
+        """Take over what was counted at release; without it the first who asks waits a little."""
+        try:
+            for data_type, names, facets in orjson.loads(path.read_bytes()):
+                query = SearchQuery(index=self._name, data_type=data_type, facets=tuple(names))
+                counted = {name: tuple((value, count) for value, count in facets[name]) for name in names}
+                self._facets.put(_without_page(query), counted)
+        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+            log.warning("%s cannot be read: %s", path, error)
 
 
 class Snapshot:

@@ -64,7 +64,7 @@ class Writer:
 
     def replace(self, source: str, documents: Iterable[tuple[str, Document]], release: Release) -> Release:
         """See `Storage.replace`."""
-        with self._alone(), _write_errors():
+        with _write_errors(), self._alone():
             current = self._current()
             new: dict[str, _NewIndex] = {}
             try:
@@ -86,7 +86,7 @@ class Writer:
         served = manifests.load(self._root)
         if served is None or served.schema == schema_version():
             return False
-        with self._alone(), _write_errors():
+        with _write_errors(), self._alone():
             self._current()
         return True
 
@@ -161,7 +161,11 @@ class _NewIndex:
 
     def add(self, source: str, document: Document) -> None:
         """Add one document; `ValueError` of a body that is no record goes to the caller."""
-        self._writer.add_document(self._builder.build(source, document))
+        made = self._builder.build(source, document)
+        try:
+            self._writer.add_document(made)
+        except ValueError as error:  # Tantivy's thread has died: no room, most likely
+            raise StorageUnavailable(f"the index cannot be written: {error}") from error
         self.added += 1
 
     def finish(self) -> None:
