@@ -165,7 +165,7 @@ def create_app(settings: Settings | None = None, *overrides: Module) -> Flask:
     for module in (main, search, filters, download, sources):
         app.register_blueprint(module.bp)
     if settings.swagger:
-        register_swagger(app)
+        register_swagger(app, read_version(PROJECT_ROOT))
     injector = Injector([AmmonModule(settings), *overrides], auto_bind=True)
     for part in (Storage, Sources):  # made at once, so that what cannot be made stops the start
         try:

@@ -49,17 +49,21 @@ class Frozen(BaseModel):
 class Paper(Frozen):
     """A publication; `label` is never empty, so that a front end can always show it."""
 
-    label: Annotated[Text, WORDS]
-    url: Url | None = None
-    pmid: Annotated[str | None, Indexed(filter=True, words="body", name="pmid")] = None
-    doi: Annotated[str | None, Indexed(filter=True, words="body", name="doi")] = None
+    label: Annotated[Text, WORDS] = Field(description="text to show: authors and title, or the identifier")
+    url: Url | None = Field(default=None, description="page of the publication")
+    pmid: Annotated[str | None, Indexed(filter=True, words="body", name="pmid")] = Field(
+        default=None, description="PubMed identifier"
+    )
+    doi: Annotated[str | None, Indexed(filter=True, words="body", name="doi")] = Field(
+        default=None, description="digital object identifier"
+    )
 
 
 class Link(Frozen):
     """A file or page with the name to show for it."""
 
-    label: NonEmpty
-    url: Url
+    label: NonEmpty = Field(description="name to show")
+    url: Url = Field(description="address")
 
 
 class Provenance(Frozen):
@@ -77,19 +81,19 @@ class Record(Frozen):
         description="id over all sources, for example `neuromorpho-1013`"
     )
     id: NonEmpty = Field(description="the source's bare id")
-    type: Annotated[NonEmpty, FILTER]
-    name: Annotated[NonEmpty, Indexed(sort=True, words="name")]
+    type: Annotated[NonEmpty, FILTER] = Field(description="kind of record")
+    name: Annotated[NonEmpty, Indexed(sort=True, words="name")] = Field(description="name at the source")
     source: Annotated[NonEmpty, Indexed(filter=True, sort=True)] = Field(description="the source as shown")
-    description: Annotated[Text | None, WORDS] = None
+    description: Annotated[Text | None, WORDS] = Field(default=None, description="the source's own notes")
     region: Annotated[NonEmpty | None, TERM] = Field(default=None, description="outermost brain region")
     secondary_region: Annotated[Strings, TERMS] = Field(default=(), description="regions within `region`")
     layers: Annotated[Strings, TERMS] = Field(default=(), description="`CA1:SP` or the source's own words")
-    species: Annotated[NonEmpty | None, TERM] = None
-    papers: tuple[Paper, ...] = ()
+    species: Annotated[NonEmpty | None, TERM] = Field(default=None, description="species of the animal")
+    papers: tuple[Paper, ...] = Field(default=(), description="publications of the record")
     page_link: Url = Field(description="the record's page at its source")
     download_link: Url | None = Field(default=None, description="the file that a download fetches")
     icon: Url | None = Field(default=None, description="a picture")
-    licence: NonEmpty | None = None
+    licence: NonEmpty | None = Field(default=None, description="terms under which the data may be used")
     citations: Strings = Field(default=(), description="what the source requires to be cited")
     provenance: Provenance
     extra: dict[str, Any] = Field(
@@ -154,34 +158,60 @@ class Morphology(Record):
         default=(), description="every cell-type term; the filter `cell_type` matches any of them"
     )
     brain_region: Annotated[Strings, TERMS] = Field(default=(), description="whole path, general to specific")
-    archive: Annotated[NonEmpty | None, TERM] = None
-    strain: Annotated[NonEmpty | None, TERM] = None
-    scientific_name: Annotated[NonEmpty | None, TERM] = None
-    gender: Annotated[NonEmpty | None, Indexed(filter=True, sort=True)] = None
-    age_classification: Annotated[NonEmpty | None, TERM] = None
+    archive: Annotated[NonEmpty | None, TERM] = Field(
+        default=None, description="laboratory that gave the reconstruction"
+    )
+    strain: Annotated[NonEmpty | None, TERM] = Field(default=None, description="strain of the animal")
+    scientific_name: Annotated[NonEmpty | None, TERM] = Field(
+        default=None, description="scientific name of the species"
+    )
+    gender: Annotated[NonEmpty | None, Indexed(filter=True, sort=True)] = Field(
+        default=None, description="sex of the animal"
+    )
+    age_classification: Annotated[NonEmpty | None, TERM] = Field(default=None, description="stage of life")
     age_scale: NonEmpty | None = Field(default=None, description="unit of `min_age` and `max_age`")
-    min_age: Annotated[float | None, NUMBER] = None  # in age_scale
-    max_age: Annotated[float | None, NUMBER] = None  # in age_scale
-    min_weight_g: Annotated[float | None, NUMBER] = None
-    max_weight_g: Annotated[float | None, NUMBER] = None
-    stain: Annotated[NonEmpty | None, TERM] = None
-    experiment_condition: Annotated[Strings, TERMS] = ()
-    protocol: Annotated[NonEmpty | None, TERM] = None
-    slicing_direction: NonEmpty | None = None
-    slicing_thickness_um: Annotated[float | None, NUMBER] = None
-    objective_type: NonEmpty | None = None
-    magnification: Annotated[float | None, NUMBER] = None
-    reconstruction_software: Annotated[NonEmpty | None, TERM] = None
+    min_age: Annotated[float | None, NUMBER] = Field(
+        default=None, description="youngest animal, in `age_scale`"
+    )
+    max_age: Annotated[float | None, NUMBER] = Field(
+        default=None, description="oldest animal, in `age_scale`"
+    )
+    min_weight_g: Annotated[float | None, NUMBER] = Field(default=None, description="lightest animal, grams")
+    max_weight_g: Annotated[float | None, NUMBER] = Field(default=None, description="heaviest animal, grams")
+    stain: Annotated[NonEmpty | None, TERM] = Field(default=None, description="staining method")
+    experiment_condition: Annotated[Strings, TERMS] = Field(
+        default=(), description="control, or what was done to the animal"
+    )
+    protocol: Annotated[NonEmpty | None, TERM] = Field(
+        default=None, description="preparation: in vivo, in vitro, culture, ..."
+    )
+    slicing_direction: NonEmpty | None = Field(default=None, description="plane of the slices")
+    slicing_thickness_um: Annotated[float | None, NUMBER] = Field(
+        default=None, description="thickness of the slices, µm"
+    )
+    objective_type: NonEmpty | None = Field(default=None, description="immersion of the objective")
+    magnification: Annotated[float | None, NUMBER] = Field(
+        default=None, description="magnification of the objective, times"
+    )
+    reconstruction_software: Annotated[NonEmpty | None, TERM] = Field(
+        default=None, description="software of the tracing"
+    )
     original_format: Annotated[NonEmpty | None, TERM] = Field(
         default=None, description="`<Software>.<ext>`, not a file name"
     )
     domain: Annotated[NonEmpty | None, TERM] = Field(
         default=None, description="parts that were reconstructed"
     )
-    attributes: Annotated[NonEmpty | None, TERM] = None
-    physical_integrity: Annotated[NonEmpty | None, TERM] = None
-    deposition_date: Annotated[Day | None, DATE] = None
-    upload_date: Annotated[Day | None, DATE] = None
+    attributes: Annotated[NonEmpty | None, TERM] = Field(
+        default=None, description="what the tracing holds: diameter, angles, 2D or 3D"
+    )
+    physical_integrity: Annotated[NonEmpty | None, TERM] = Field(
+        default=None, description="how complete each part is"
+    )
+    deposition_date: Annotated[Day | None, DATE] = Field(
+        default=None, description="day of deposition at the source"
+    )
+    upload_date: Annotated[Day | None, DATE] = Field(default=None, description="day of release by the source")
     shrinkage: dict[str, Any] = Field(
         default_factory=dict, description="reported and corrected shrinkage, as said"
     )
@@ -194,7 +224,9 @@ class Morphology(Record):
 class Marker(Frozen):
     """Expression of one molecule in one neuron type. Absence of evidence is no Marker at all."""
 
-    name: Annotated[NonEmpty, Indexed(words="terms")]  # "PV", "CB", "5HT-3": the source's spelling
+    name: Annotated[NonEmpty, Indexed(words="terms")] = Field(
+        description="molecule, in the source's spelling"
+    )
     expression: Literal["positive", "negative", "mixed"]
     evidence: NonEmpty | None = Field(default=None, description="the source's qualification, as said")
 
@@ -202,12 +234,12 @@ class Marker(Frozen):
 class Property(Frozen):
     """One electrophysiological property with its statistics."""
 
-    name: NonEmpty
-    unit: NonEmpty | None = None
-    value: float | None = None
-    sd: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    name: NonEmpty = Field(description="property")
+    unit: NonEmpty | None = Field(default=None, description="unit of the numbers")
+    value: float | None = Field(default=None, description="mean, in `unit`")
+    sd: float | None = Field(default=None, description="standard deviation, in `unit`")
+    minimum: float | None = Field(default=None, description="smallest value, in `unit`")
+    maximum: float | None = Field(default=None, description="largest value, in `unit`")
     n: int | None = Field(default=None, description="cells measured")
     n_sources: int | None = Field(default=None, description="publications with a value")
     text: NonEmpty = Field(description="the source's own words")
@@ -216,33 +248,43 @@ class Property(Frozen):
 class NeuronType(Frozen):
     """What is known of one neuron type: the body of an `Electrophysiology`, an end of a `Connection`."""
 
-    nickname: Annotated[NonEmpty | None, Indexed(words="name")] = None
-    synonyms: Annotated[Strings, Indexed(words="name")] = ()
-    neurotransmitter: Annotated[Literal["excitatory", "inhibitory"] | None, TERM] = None
-    supertype: Annotated[NonEmpty | None, Indexed(words="terms")] = None
-    soma_layers: Annotated[Strings, FILTER] = ()
-    axon_layers: Annotated[Strings, FILTER] = ()
-    dendrite_layers: Annotated[Strings, FILTER] = ()
-    markers: tuple[Marker, ...] = ()
-    positive_markers: Annotated[Strings, FILTER] = ()
-    negative_markers: Annotated[Strings, FILTER] = ()
-    mixed_markers: Annotated[Strings, FILTER] = ()
-    properties: tuple[Property, ...] = ()
-    firing_patterns: Annotated[Strings, TERMS] = ()
+    nickname: Annotated[NonEmpty | None, Indexed(words="name")] = Field(
+        default=None, description="short name"
+    )
+    synonyms: Annotated[Strings, Indexed(words="name")] = Field(default=(), description="other names")
+    neurotransmitter: Annotated[Literal["excitatory", "inhibitory"] | None, TERM] = Field(
+        default=None, description="effect on the target"
+    )
+    supertype: Annotated[NonEmpty | None, Indexed(words="terms")] = Field(
+        default=None, description="the source's code and name of the supertype"
+    )
+    soma_layers: Annotated[Strings, FILTER] = Field(default=(), description="layers with somata, `CA1:SP`")
+    axon_layers: Annotated[Strings, FILTER] = Field(default=(), description="layers with axons")
+    dendrite_layers: Annotated[Strings, FILTER] = Field(default=(), description="layers with dendrites")
+    markers: tuple[Marker, ...] = Field(default=(), description="molecules with the sign of their expression")
+    positive_markers: Annotated[Strings, FILTER] = Field(default=(), description="markers that are expressed")
+    negative_markers: Annotated[Strings, FILTER] = Field(
+        default=(), description="markers that are not expressed"
+    )
+    mixed_markers: Annotated[Strings, FILTER] = Field(
+        default=(), description="markers with evidence for both"
+    )
+    properties: tuple[Property, ...] = Field(default=(), description="electrophysiological properties")
+    firing_patterns: Annotated[Strings, TERMS] = Field(default=(), description="firing patterns")
     models: tuple[Link, ...] = Field(default=(), description="computational models of the type")
 
 
 class Metadata(Frozen):
     """Where a trace's description can be fetched; the neuron builder asks for `metadata.url`."""
 
-    url: Url
+    url: Url = Field(description="file that describes the trace")
 
 
 class Electrophysiology(NeuronType, Record):
     """A neuron type's electrophysiology, or one cell's trace."""
 
     type: Annotated[Literal["electrophysiology"], FILTER] = "electrophysiology"
-    cell_type: Annotated[NonEmpty | None, TERM] = None
+    cell_type: Annotated[NonEmpty | None, TERM] = Field(default=None, description="cell type")
     etype: Annotated[NonEmpty | None, TERM] = Field(default=None, description="Blue Brain electrical type")
     metadata: Metadata | None = None
 
@@ -250,17 +292,17 @@ class Electrophysiology(NeuronType, Record):
 class End(NeuronType):
     """One end of a connection, whole: as the ancestor shows it, and all that is known."""
 
-    source_id: NonEmpty
-    id: NonEmpty
-    name: Annotated[NonEmpty, Indexed(words="name")]
-    source: NonEmpty
-    region: NonEmpty | None = None
-    secondary_region: Annotated[Strings, TERMS] = ()
-    layers: Annotated[Strings, TERMS] = ()
-    icon: Url | None = None
-    papers: tuple[Paper, ...] = ()
-    page_link: Url
-    download_link: Url | None = None
+    source_id: NonEmpty = Field(description="id over all sources")
+    id: NonEmpty = Field(description="the source's bare id")
+    name: Annotated[NonEmpty, Indexed(words="name")] = Field(description="name at the source")
+    source: NonEmpty = Field(description="the source as shown")
+    region: NonEmpty | None = Field(default=None, description="outermost brain region")
+    secondary_region: Annotated[Strings, TERMS] = Field(default=(), description="regions within `region`")
+    layers: Annotated[Strings, TERMS] = Field(default=(), description="layers of the neuron type, `CA1:SP`")
+    icon: Url | None = Field(default=None, description="a picture")
+    papers: tuple[Paper, ...] = Field(default=(), description="publications of the neuron type")
+    page_link: Url = Field(description="the neuron type's page at its source")
+    download_link: Url | None = Field(default=None, description="file of the neuron type")
 
 
 class Connection(Record):
@@ -275,29 +317,33 @@ class Model(Record):
     """One computational model."""
 
     type: Annotated[Literal["single"], FILTER] = "single"
-    model_types: Annotated[Strings, TERMS] = ()
-    cell_types: Annotated[Strings, TERMS] = ()
+    model_types: Annotated[Strings, TERMS] = Field(
+        default=(), description="what is modelled: neuron, network, channel, ..."
+    )
+    cell_types: Annotated[Strings, TERMS] = Field(default=(), description="modelled cell types")
     channels: Annotated[Strings, TERMS] = Field(default=(), description="currents")
-    receptors: Annotated[Strings, TERMS] = ()
-    transmitters: Annotated[Strings, TERMS] = ()
-    genes: Annotated[Strings, TERMS] = ()
-    model_concepts: Annotated[Strings, TERMS] = ()
+    receptors: Annotated[Strings, TERMS] = Field(default=(), description="modelled receptors")
+    transmitters: Annotated[Strings, TERMS] = Field(default=(), description="modelled transmitters")
+    genes: Annotated[Strings, TERMS] = Field(default=(), description="modelled genes")
+    model_concepts: Annotated[Strings, TERMS] = Field(
+        default=(), description="concepts that the model is about"
+    )
     simulators: Annotated[Strings, TERMS] = Field(
         default=(), description="merged spellings: NEURON, GENESIS, ..."
     )
     simulator_is_web_link: bool = Field(
         default=False, description="the code of a simulator lies elsewhere, at a web link"
     )
-    implementers: Annotated[Strings, TERMS] = ()
-    readme_link: Url | None = None
+    implementers: Annotated[Strings, TERMS] = Field(default=(), description="who wrote the code")
+    readme_link: Url | None = Field(default=None, description="readme of the model")
     model_files: tuple[Link, ...] = Field(default=(), description="`.mod` files")
     files: tuple[NonEmpty, ...] = Field(default=(), description="paths in the model's archive")
     region_decision: NonEmpty | None = Field(
         default=None, description="why the model counts as one of the configured region"
     )
-    created: NonEmpty | None = None
-    version_date: Annotated[NonEmpty | None, DATE] = None
-    version_number: Annotated[int | None, NUMBER] = None
+    created: NonEmpty | None = Field(default=None, description="when the source added it")
+    version_date: Annotated[NonEmpty | None, DATE] = Field(default=None, description="date of the version")
+    version_number: Annotated[int | None, NUMBER] = Field(default=None, description="number of the version")
 
 
 INDICES: dict[str, tuple[type[Record], ...]] = {

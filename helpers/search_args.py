@@ -22,6 +22,7 @@ MAX_HITS: Final = 10_000
 MAX_IDS: Final = 10_000
 MAX_TEXT: Final = 1_000  # characters of `query`, and of one filter value
 MAX_VALUES: Final = 10_000  # of one filter
+MAX_NESTING: Final = 3  # of filters; one more than any has
 ARGUMENTS: Final = ("data_type", "query", "filters", "ids", "sort", "facets")
 PAGING: Final = ("page", "hits")
 
@@ -65,10 +66,8 @@ def parse_search_args(
         filters=_filters(index, arguments.get("filters")),
         ids=parse_ids(arguments.get("ids")) or None,
         sort=_sort(index, arguments.get("sort")),
-        page=_whole("page", arguments.get("page") if page is None else page, 0, None, default=0),
-        hits=_whole(
-            "hits", arguments.get("hits") if hits is None else hits, 1, MAX_HITS, default=DEFAULT_HITS
-        ),
+        page=_whole("page", _once("page", page, arguments), 0, None, default=0),
+        hits=_whole("hits", _once("hits", hits, arguments), 1, MAX_HITS, default=DEFAULT_HITS),
         facets=_facets(index, data_type, arguments.get("facets")),
     )
 
@@ -85,7 +84,8 @@ def arguments_of_query_string(index: str, pairs: Iterable[tuple[str, str]]) -> d
         elif name in ("facets", "ids"):
             arguments.setdefault(name, []).extend(value.split(","))
         elif name not in known or name == "filters":
-            raise InvalidArguments(_unknown("parameter", name, (*known, *filterable)))
+            shown = tuple(other for other in known if other != "filters")
+            raise InvalidArguments(_unknown("parameter", name, (*shown, *filterable)))
         elif name in arguments:
             raise InvalidArguments(f"{name} is given twice: {arguments[name]!r} and {value!r}")
         else:
@@ -101,7 +101,9 @@ def parse_ids(value: object) -> tuple[str, ...]:
         value = value.split(",")
     if value is None:
         return ()
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str | int) for item in value):
+    if not isinstance(value, (list, tuple)) or not all(
+        isinstance(item, (str, int)) and not isinstance(item, bool) for item in value
+    ):
         raise InvalidArguments(f"ids is {_shown(value)}, a list or a text separated by commas is allowed")
     ids = tuple(dict.fromkeys(text for item in value if (text := str(item).strip())))
     if len(ids) > MAX_IDS:
@@ -129,21 +131,21 @@ def _filters(index: str, value: object) -> tuple[FieldFilter, ...]:
     filterable = _filterable(index)
     parsed: dict[str, tuple[str, ...]] = {}
     for name, wanted in _flat(value):
-        if not wanted and any(known.startswith(f"{name}.") for known in filterable):
+        if wanted in (None, "", []) and any(known.startswith(f"{name}.") for known in filterable):
             continue  # `{"presynaptic": null}`: a group without restrictions
         if name not in filterable:
             raise InvalidArguments(_unknown("filter", name, filterable))
-        parsed[name] = _values(name, wanted)
+        parsed[name] = tuple(dict.fromkeys((*parsed.get(name, ()), *_values(name, wanted))))
     return tuple(FieldFilter(name, values) for name, values in parsed.items() if values)
 
 
 def _flat(filters: Mapping[Any, Any], prefix: str = "") -> Iterable[tuple[str, object]]:
     """(dotted name, value): `{"presynaptic": {"layers": [..]}}` is `presynaptic.layers`."""
     for name, value in filters.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value and prefix.count(".") < MAX_NESTING:
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{name}", None if value == {} else value
 
 
 def _values(name: str, value: object) -> tuple[str, ...]:
@@ -218,6 +220,19 @@ def _listing(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
+def _once(name: str, in_path: object, arguments: Arguments) -> object:
+    """A value that may stand in the path or among the arguments, but not differently in both."""
+    if in_path is None:
+        return arguments.get(name)
+    given = arguments.get(name)
+    if given is not None and str(given) != str(in_path):
+        raise InvalidArguments(f"{name} is given twice: {_shown(in_path)} in the path and {_shown(given)}")
+    return in_path
+
+
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deep"
     return text if len(text) <= 100 else text[:100] + "…"

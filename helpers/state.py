@@ -124,8 +124,9 @@ class SQLiteState(State):
 
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """See `State.all`."""
-        if not self._path.exists():
-            return {}
+        with self._errors():
+            if not self._path.exists():
+                return {}
         with self._errors(), closing(self._open()) as db:
             rows = db.execute("SELECT key, body FROM documents WHERE kind = ?", (kind,)).fetchall()
             return {key: orjson.loads(body) for key, body in rows}
@@ -142,7 +143,7 @@ class SQLiteState(State):
             ).fetchone()
             if row is not None:
                 current = Holder(*row[:5])
-                if now - row[5] < LEASE_S and _may_live(current):
+                if abs(now - row[5]) < LEASE_S and _may_live(current):  # a clock may be set back
                     raise LeaseHeld(f"held by {current}")
             db.execute(
                 "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -33,9 +33,12 @@ def page_answer(page: Page, query: SearchQuery, incomplete: Sequence[str]) -> Re
     return Response(orjson.dumps(head)[:-1] + b',"items":[' + items + b"]}", mimetype=JSON)
 
 
-def all_answer(documents: Iterator[Document], incomplete: Sequence[str]) -> Response:
-    """Every match, streamed in constant memory; the total stands at the end."""
-    tail = {"incomplete": list(incomplete)} if incomplete else {}
+def all_answer(documents: Iterator[Document], incomplete: Sequence[str], counted: Page | None) -> Response:
+    """Every match, streamed in constant memory; total and facets stand at the end."""
+    tail = {
+        **({"facets": _facets(counted)} if counted else {}),
+        **({"incomplete": list(incomplete)} if incomplete else {}),
+    }
     first = next(documents, None)  # an engine that cannot answer says so before the status is sent
     return Response(_streamed(first, documents, tail), mimetype=JSON)
 

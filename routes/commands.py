@@ -125,6 +125,9 @@ def _search(injector: Injector) -> click.Command:
         as_json: bool,
     ) -> None:
         """Search the released records for all of WORDS."""
+        bad = next((item for item in filters if not item.partition("=")[2]), None)
+        if bad is not None:
+            raise click.BadParameter(f"--filter {bad!r}: FIELD=VALUE is allowed")
         pairs = [(name, value) for name, _, value in (item.partition("=") for item in filters)]
         arguments = arguments_of_query_string(index, pairs) | {
             "query": " ".join(words),

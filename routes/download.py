@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response, request, send_file
 
 from helpers.errors import InvalidArguments
 from helpers.search_args import index_name, parse_ids, parse_search_args
-from routes.arguments import search_arguments
+from routes.arguments import json_object, query_pairs, search_arguments
 from services.download import Download, DownloadService
 from services.files import FileService
 
@@ -16,13 +16,16 @@ bp = Blueprint("download", __name__)
 @bp.route("/download/<index>", methods=["GET", "POST"])
 def download(index: str, service: DownloadService) -> Response:
     """The files of the records with these ids, from either index."""
-    arguments = search_arguments(index_name(index))
-    unknown = sorted(set(arguments) - {"ids"})
-    if unknown:
-        raise InvalidArguments(
-            f"unknown parameter {unknown[0]!r}; there is only ids, see /download/{index}/all"
-        )
-    return _zip(service.by_ids(parse_ids(arguments.get("ids")), index))
+    index_name(index)
+    pairs = query_pairs()
+    body = json_object() if request.method == "POST" else {}
+    for name in (*(name for name, _ in pairs), *body):
+        if name != "ids":
+            raise InvalidArguments(
+                f"unknown parameter {name!r}; there is only ids, see /download/{index}/all"
+            )
+    asked = parse_ids(",".join(value for _, value in pairs))
+    return _zip(service.by_ids(parse_ids([*asked, *parse_ids(body.get("ids"))]), index))
 
 
 @bp.route("/download/<index>/all", methods=["GET", "POST"])

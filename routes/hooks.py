@@ -59,12 +59,10 @@ def _path() -> str:
 
 
 def _allow(response: Response, cors: Cors) -> None:
-    origin = request.headers.get("Origin")
-    if not origin:
-        return
     if "*" not in cors.origins:
-        response.vary.add("Origin")
-    if not cors.allows(origin):
+        response.vary.add("Origin")  # also without one: a cache must not answer others with it
+    origin = request.headers.get("Origin")
+    if not origin or not cors.allows(origin):
         return
     response.headers["Access-Control-Allow-Origin"] = "*" if "*" in cors.origins else origin
     response.headers["Access-Control-Expose-Headers"] = "Content-Disposition, Retry-After, X-Request-ID"

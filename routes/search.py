@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 from flask import Blueprint, Response
 
@@ -29,7 +31,8 @@ def search(
 def search_all(index: str, service: SearchService, sources: SourceService) -> Response:
     """Every matching record, streamed."""
     query = parse_search_args(index, search_arguments(index), paged=False)
-    return all_answer(service.walk(query), sources.unreleased(index))
+    counted = service.search(replace(query, hits=1)) if query.facets else None
+    return all_answer(service.walk(query), sources.unreleased(index), counted)
 
 
 @bp.get("/records/<index>/<source_id>")

@@ -159,10 +159,11 @@ class _Run:
         staging = Staging(self._folder / "staging" / self._key)
         try:
             with staging:
-                self._stage(staging)
+                carried = self._stage(staging)
             staging.describe({"fetched_at": started, "counts": self._counts, "digest": staging.digest})
             released = self._storage.released().get(self._key)
-            objection = self._expectation.objection(staging.records, released.total if released else 0)
+            fresh = staging.records - carried
+            objection = self._expectation.objection(fresh, released.total if released else 0)
             if objection and not accept:
                 staging.move(self._folder / "held" / self._key)
                 raise RefreshHeld(f"{objection}; `flask refresh {self._key} --accept` releases it")
@@ -172,7 +173,8 @@ class _Run:
         finally:
             Staging(self._folder / "staging" / self._key).remove()
 
-    def _stage(self, staging: Staging) -> None:
+    def _stage(self, staging: Staging) -> int:
+        """Fetch and normalise everything; how many records were carried over from the release before."""
         seen: set[str] = set()
         kept_back: list[str] = []
         for item in self._provider.fetch(self._report):
@@ -191,8 +193,10 @@ class _Run:
                 staging.add(index, document)
             self._counts.update(normalised=staging.records, quarantined=staging.quarantined)
             self._progress()
+        fresh = staging.records
         for index, document in self._released_before(kept_back, seen):
             staging.add(index, document)
+        return staging.records - fresh
 
     def _released_before(self, source_ids: list[str], seen: set[str]) -> Iterator[tuple[str, Document]]:
         """What quarantined items were before: an item that breaks does not take its record away."""

@@ -32,7 +32,7 @@ class SourceStatus:
 
     key: str
     title: str
-    url: str
+    url: str | None
     enabled: bool
     state: SourceState
     progress: float | None = None  # 0 to 1 while fetching, where the source says how many
@@ -104,7 +104,7 @@ class SourceService:
         status = SourceStatus(
             key=key,
             title=about.title,
-            url=about.url,
+            url=about.url or None,
             enabled=enabled,
             state="off",
             counts=counts,

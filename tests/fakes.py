@@ -15,6 +15,9 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
+import helpers.http
 from helpers.errors import HubError, InvalidItem
 from helpers.http import HTTPClient, Politeness
 from helpers.providers.base import About, Provider, Raw, Report, Unfetched
@@ -59,24 +62,38 @@ def announcing(content: bytes, length: str, **headers: str) -> Answer:
     return send
 
 
-class RecordedWaits(threading.Event):
-    """A stop event whose waits are noted and take no time."""
+class Clock:
+    """Time that passes as ever, and at once where somebody waits; the waits are noted, in seconds."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.waits: list[float] = []
 
+    def monotonic(self) -> float:
+        """See `time.monotonic`."""
+        return time.monotonic() + sum(self.waits)
+
+    def time(self) -> float:
+        """See `time.time`."""
+        return time.time() + sum(self.waits)
+
+
+class _PassingEvent(threading.Event):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
     def wait(self, timeout: float | None = None) -> bool:
-        """Note the wait and return at once."""
-        self.waits.append(timeout or 0.0)
+        if timeout and timeout > 0:
+            self._clock.waits.append(timeout)
         return self.is_set()
 
 
-def without_waiting(client: HTTPClient) -> list[float]:
-    """Make a client's waits take no time; returns the list in which they are noted, in seconds."""
-    recorded = RecordedWaits()
-    client._stop = recorded
-    return recorded.waits
+def without_waiting(client: HTTPClient, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give a client a clock of its own, on which waiting takes no time; returns its waits, in seconds."""
+    clock = Clock()
+    client._stop = _PassingEvent(clock)
+    monkeypatch.setattr(helpers.http, "time", clock)
+    return clock.waits
 
 
 @contextmanager

@@ -1,17 +1,28 @@
 """The application as its users see it, asked through its URLs and its commands.
 
 One hub is refreshed once from the example upstream and asked by most tests; the helpers here read answers.
+`Hub` runs real servers and commands, for tests/test_processes.py.
 """
 
 from __future__ import annotations
 
 import csv
+import http.client
 import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from injector import Binder, Module, singleton
 from werkzeug.test import TestResponse
@@ -138,3 +149,154 @@ class With(Module):
 
     def configure(self, binder: Binder) -> None:
         binder.bind(Storage, to=self._storage, scope=singleton)
+
+
+# Real processes
+
+ROOT = Path(__file__).resolve().parents[2]
+GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "app:create_app()"]
+FLASK = [sys.executable, "-m", "flask", "--app", "app"]
+SITES = ("neuromorpho", "hippocampome", "modeldb")
+TICK_S = 0.05
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """The first true value of a condition; fails after so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(TICK_S)
+    pytest.fail(f"not within {seconds} s: {what}")
+
+
+class Hub:
+    """One data folder with what runs on it: servers and commands, all with the same environment."""
+
+    def __init__(self, folder: Path, bases: dict[str, str], **settings: object) -> None:
+        self.data = folder / "var"
+        self.log = folder / "log"
+        self.port = free_port()
+        (folder / "config").mkdir(exist_ok=True)
+        given: dict[str, object] = {
+            "CONFIG_DIR": folder / "config",
+            "DATA_DIR": self.data,
+            "PORT": self.port,
+            "WORKERS": 2,
+            "ALLOW_PRIVATE_UPSTREAMS": "true",
+            **{f"{site.upper()}_BASE_URL": base for site, base in bases.items()},
+            **{f"{site.upper()}_{key}": "0" for site in SITES for key in ("RATE", "RETRIES")},
+            **{f"{site.upper()}_EXPECTED": "0-" for site in SITES},
+            **settings,
+        }
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AMMON_")}
+        self.environment = inherited | {f"AMMON_{key}": str(value) for key, value in given.items()}
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def serve(self, command: list[str] | None = None, **more: str) -> subprocess.Popen[bytes]:
+        """Start a server as the leader of a process group, as a terminal does."""
+        with self.log.open("ab") as log:
+            server = subprocess.Popen(
+                command or GUNICORN,
+                cwd=ROOT,
+                env=self.environment | more,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.started.append(server)
+        return server
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command until its end."""
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    def get(self, path: str, port: int | None = None) -> tuple[int, Any]:
+        """(status, body) of an answer; status 0 while nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            with connection.getresponse() as response:
+                return response.status, json.loads(response.read())
+        except (OSError, http.client.HTTPException):
+            return 0, None
+        finally:
+            connection.close()
+
+    def total(self, index: str = "dataset") -> int | None:
+        """How many records are served; None while nobody answers."""
+        status, body = self.get(f"/search/{index}")
+        return int(body["total"]) if status == 200 else None
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """`/sources` by key; empty while nobody answers."""
+        status, body = self.get("/sources")
+        return {source["key"]: source for source in body} if status == 200 else {}
+
+    def states(self) -> set[str]:
+        return {source["state"] for source in self.sources().values()}
+
+    def processes(self) -> dict[int, str]:
+        """(id, command line) of every living process with our data folder."""
+        mark = b"\0AMMON_DATA_DIR=" + str(self.data).encode() + b"\0"
+        found: dict[int, str] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in b"\0" + (folder / "environ").read_bytes():
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found[int(folder.name)] = command
+        return {number: command for number, command in found.items() if command}
+
+    def refreshers(self) -> list[int]:
+        return [number for number, command in self.processes().items() if " refresher" in command]
+
+    def told(self) -> str:
+        """The log of the servers so far."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def ends(self, server: subprocess.Popen[bytes], seconds: float) -> None:
+        """Fail unless a server and all its processes end by themselves in time."""
+        begun = time.monotonic()
+        try:
+            server.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"still there after {seconds} s: {self.processes()}")
+        rest = max(0.3, seconds - (time.monotonic() - begun))
+        wait_for(f"no process left, but {self.processes()}", lambda: not self.processes(), rest)
+
+    def kill_all(self) -> None:
+        """End everything of ours at once, the way a power cut does."""
+        for number in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        for server in self.started:
+            server.wait(10)
+
+
+@contextmanager
+def hub_at(folder: Path, bases: dict[str, str], **settings: object) -> Iterator[Hub]:
+    """A hub whose processes are ended whatever happens."""
+    hub = Hub(folder, bases, **settings)
+    try:
+        yield hub
+    except BaseException:
+        print(hub.told()[-5_000:])  # pytest shows it with the failure
+        raise
+    finally:
+        hub.kill_all()

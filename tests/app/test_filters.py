@@ -116,7 +116,12 @@ def drop_downs(tree: dict[str, Any], group: str = "") -> Iterator[tuple[str, dic
             yield group + name, entry
 
 
-PLACES = [("dataset", "morphology"), ("dataset", "electrophysiology"), ("dataset", "connection"), ("model", "")]
+PLACES = [
+    ("dataset", "morphology"),
+    ("dataset", "electrophysiology"),
+    ("dataset", "connection"),
+    ("model", ""),
+]
 
 
 @pytest.mark.parametrize(("index", "data_type"), PLACES)

@@ -103,10 +103,10 @@ class TestPaging:
             assert announced == [count]
 
     def test_asks_for_pages_of_five_hundred_and_counts_them_itself(self) -> None:
-        with ExampleUpstream(neurons=neurons(1_100)) as site:
+        with ExampleUpstream(neurons=neurons(1_001)) as site:
             ids, lost = fetched(provider(site, brain_regions=["hippocampus"]))
             asked = [parse_qs(urlsplit(one.path).query) for one in site.requests if "/neuron/" in one.path]
-        assert (len(ids), len(set(ids)), lost) == (1_100, 1_100, [])
+        assert (len(ids), len(set(ids)), lost) == (1_001, 1_001, [])
         assert [one["page"] for one in asked] == [["0"], ["1"], ["2"]]
         assert all(one["size"] == ["500"] and one["sort"] == ["neuron_id,asc"] for one in asked)
         assert all(one["q"] == ['brain_region:"hippocampus"'] for one in asked), (
@@ -336,10 +336,12 @@ class TestFaults:
         assert harvest(provider(upstream, client=client)) == (healthy, [], None)
         assert len(healthy) == 35
 
-    def test_a_rate_limit_is_waited_out_as_the_site_asks(self, upstream: ExampleUpstream) -> None:
+    def test_a_rate_limit_is_waited_out_as_the_site_asks(
+        self, upstream: ExampleUpstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         upstream.fault("neuromorpho", "ratelimit:3")
         client = loopback_client(retries=1)
-        waits = without_waiting(client)
+        waits = without_waiting(client, monkeypatch)
         _, _, error = harvest(provider(upstream, client=client))
         assert isinstance(error, UpstreamUnavailable) and "429" in str(error)
         assert max(waits) >= 0.9, "nobody slept here, so it came too early again and gave up"
@@ -416,5 +418,5 @@ def test_the_terms_and_limits_of_the_site_are_kept(upstream: ExampleUpstream) ->
     assert all(one.headers["User-Agent"] == AGENT for one in upstream.requests)
     assert not any(".jsp" in one.path.lower() for one in upstream.requests)
     assert all(one.method == "GET" and one.path.startswith("/api/") for one in upstream.requests)
-    assert upstream.most_at_once("neuromorpho") == 2
+    assert upstream.most_at_once("neuromorpho") <= 2
     assert len(upstream.requests) == 8, "two requests a page, none for a single neuron"

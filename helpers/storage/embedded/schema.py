@@ -164,7 +164,9 @@ class _Plan:
             items: list[Any] = list(dict.fromkeys(value)) if type(value) is list else [value]
             for item in items:
                 if words is not None:
-                    out.add_text(words, _MARKUP.sub(" ", item) if "<" in item else item)
+                    out.add_text(
+                        words, item if words != "w_body" or "<" not in item else _MARKUP.sub(" ", item)
+                    )
                 if keyword is not None:
                     out.add_text(keyword, item)
         for parents, columns in self._numbers.items():
