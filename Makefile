@@ -7,7 +7,7 @@ DEV_STAMP := $(VENV)/.requirements-dev
 SOURCES := app.py config helpers services routes benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench clean pin
+.PHONY: help run demo test check lint format bench clean pin
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -37,11 +37,12 @@ demo: $(RUN_STAMP)  ## the whole job without a network, from a small example ups
 test: $(DEV_STAMP)  ## run the tests
 	@$(BIN)/python -m pytest
 
-check: $(DEV_STAMP)  ## format, lint, types and tests: what CI runs
+check: lint test  ## format, lint, types and tests: what CI runs
+
+lint: $(DEV_STAMP)  ## format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy --strict app.py config helpers services routes benchmarks
-	$(BIN)/python -m pytest
 
 format: $(DEV_STAMP)  ## format the code and mend what the linter can
 	$(BIN)/ruff format $(SOURCES)

@@ -168,7 +168,7 @@ class SQLiteState(State):
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
-        db.execute("PRAGMA journal_mode = WAL")
+        self._use_wal(db)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(
             "CREATE TABLE IF NOT EXISTS documents"
@@ -180,6 +180,18 @@ class SQLiteState(State):
             " since REAL, renewed REAL)"
         )
         return db
+
+    @staticmethod
+    def _use_wal(db: sqlite3.Connection) -> None:
+        """Let readers and a writer work side by side. Only the switch itself does not wait for others."""
+        end = time.monotonic() + BUSY_S
+        while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

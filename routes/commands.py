@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -200,14 +201,13 @@ def _refresher(injector: Injector) -> click.Command:
     def refresher(parent: int | None) -> None:
         """Refresh at the start and on schedule, until stopped. `make run` starts it beside the web server."""
         work = injector.get(Refresher)
-        asked = threading.Event()
+        asked: list[int] = []  # no Event: its lock is not ours to take in a handler
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: asked.set())
+            signal.signal(number, lambda number, _: asked.append(number))
         thread = threading.Thread(target=work.run, name="refresher", daemon=True)
         thread.start()
-        while thread.is_alive() and not asked.wait(0.5):
-            if parent is not None and os.getppid() != parent:
-                break
+        while thread.is_alive() and not asked and (parent is None or os.getppid() == parent):
+            time.sleep(0.2)
         work.stop()
         thread.join(STOP_S)
         sys.stderr.flush()

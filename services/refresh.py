@@ -22,7 +22,7 @@ from helpers.errors import (
     UpstreamUnavailable,
 )
 from helpers.providers.base import Provider, Raw, Unfetched
-from helpers.query import Document, Release
+from helpers.query import Document, Release, SearchQuery
 from helpers.records import INDICES
 from helpers.staging import Quarantined, Staging, to_document
 from helpers.state import Lease, State
@@ -169,7 +169,7 @@ class _Run:
                 raise RefreshHeld(f"{objection}; `flask refresh {self._key} --accept` releases it")
             self._release(staging)
         except OSError as error:
-            raise HubError(f"the refresh cannot be written to {self._folder}: {error}") from error
+            raise StorageUnavailable(f"the refresh cannot be written to {self._folder}: {error}") from error
         finally:
             Staging(self._folder / "staging" / self._key).remove()
 
@@ -177,10 +177,12 @@ class _Run:
         """Fetch and normalise everything; how many records were carried over from the release before."""
         seen: set[str] = set()
         kept_back: list[str] = []
+        lost = 0
         for item in self._provider.fetch(self._report):
             if self._stopping.is_set():
                 raise UpstreamUnavailable("the process is stopping")
             self._counts["fetched"] += isinstance(item, Raw)
+            lost += item.lost if isinstance(item, Unfetched) else 0
             try:
                 index, document = _normalised(self._provider, item)
                 if document.source_id in seen:
@@ -194,7 +196,8 @@ class _Run:
             self._counts.update(normalised=staging.records, quarantined=staging.quarantined)
             self._progress()
         fresh = staging.records
-        for index, document in self._released_before(kept_back, seen):
+        before = self._all_before(seen) if lost else self._released_before(kept_back, seen)
+        for index, document in before:
             staging.add(index, document)
         return staging.records - fresh
 
@@ -204,6 +207,14 @@ class _Run:
         for start in range(0, len(lost), CARRY_CHUNK):
             for index in INDICES:
                 for document in self._storage.get(index, lost[start : start + CARRY_CHUNK]):
+                    yield index, document
+
+    def _all_before(self, seen: set[str]) -> Iterator[tuple[str, Document]]:
+        """Everything released before that did not come: nobody knows which items were lost on the way."""
+        prefix = self._provider.about.source_id("")
+        for index in INDICES:
+            for document in self._storage.walk(SearchQuery(index=index)):
+                if document.source_id.startswith(prefix) and document.source_id not in seen:
                     yield index, document
 
     def _release(self, staging: Staging) -> None:

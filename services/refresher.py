@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -14,7 +14,7 @@ from apscheduler.triggers.cron import CronTrigger
 from injector import inject, singleton
 
 from helpers.errors import HubError, LeaseHeld, StorageUnavailable, UpstreamError
-from helpers.state import State
+from helpers.state import Lease, State
 from helpers.storage.base import Storage
 from services.refresh import RefreshService, all_unreachable
 from services.sources import SourceService
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 LEASE: Final = "refresher"
 WAIT_S: Final = 2.0  # between two attempts to become the refresher
+CHECK_S: Final = 5.0  # between two looks at whether we still are
 RETRY_FIRST_S: Final = 60.0  # after a failure; doubled each time
 RETRY_MOST_S: Final = 3_600.0
 NOBODY: Final = (
@@ -59,8 +60,11 @@ class Refresher:
         self._schedules = schedules
         self._failures: dict[str, int] = {}
         self._stopped = threading.Event()
-        self._scheduler = BackgroundScheduler(
-            timezone=schedules.timezone,
+        self._scheduler = self._new_scheduler()
+
+    def _new_scheduler(self) -> BackgroundScheduler:
+        return BackgroundScheduler(
+            timezone=self._schedules.timezone,
             executors={"default": {"type": "threadpool", "max_workers": 1}},
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
         )
@@ -69,9 +73,8 @@ class Refresher:
         """Work until `stop`. Only one process at a time does; the others wait for its lease."""
         while not self._stopped.is_set():
             try:
-                with self._state.lease(LEASE, "background refresh"):
-                    self._work()
-                    return
+                with self._state.lease(LEASE, "background refresh") as lease:
+                    self._work(lease)
             except LeaseHeld as error:
                 log.debug("not the refresher: %s", error)
             except StorageUnavailable as error:
@@ -84,11 +87,15 @@ class Refresher:
         self._stopped.set()
         self._refreshes.stop()
 
-    def _work(self) -> None:
+    def _work(self, lease: Lease) -> None:
         try:
             self._storage.rebuild_if_outdated()
         except StorageUnavailable as error:
             log.error("the index of an older version could not be rebuilt: %s", error)
+        for status in self._sources.all():
+            if status.state == "fetching":  # what it was killed in, nobody is at any more
+                self._sources.keep(replace(status, state="waiting", progress=None))
+        self._scheduler = self._new_scheduler()
         self._scheduler.start()
         for key in self._refreshes.keys:
             crontab = self._schedules.crontabs.get(key)
@@ -96,8 +103,11 @@ class Refresher:
                 trigger = CronTrigger.from_crontab(crontab, timezone=self._schedules.timezone)
                 self._scheduler.add_job(self._refresh, trigger, args=[[key]], id=key)
         self._scheduler.add_job(self._first, args=[], id="start")
-        self._stopped.wait()
-        self._scheduler.shutdown(wait=False)
+        try:
+            while not self._stopped.wait(CHECK_S):
+                lease.check()  # a machine that slept may have been taken for dead
+        finally:
+            self._scheduler.shutdown(wait=False)
 
     def _first(self) -> None:
         outcomes = self._refresh(self._refreshes.keys)

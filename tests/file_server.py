@@ -17,8 +17,9 @@ def body(content: bytes, status: int = 200, **headers: str) -> Answer:
 
     def send(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
-        for name, value in ({"Content-Length": str(len(content))} | headers).items():
-            request.send_header(name.replace("_", "-"), value)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in ({"Content-Length": str(len(content))} | given).items():
+            request.send_header(name, value)
         request.end_headers()
         request.wfile.write(content)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
-import threading
+import time
 from types import FrameType
 
 from helpers.example_upstream.server import ExampleUpstream
@@ -24,16 +24,17 @@ def main() -> None:
             upstream.fault(source, mode)
         except (KeyError, ValueError) as error:
             parser.error(f"--fault {source}={mode}: {error}")
-    ended = threading.Event()
+    ended: list[int] = []  # no Event: its lock is not ours to take in a handler
 
     def end(signum: int, frame: FrameType | None) -> None:
-        ended.set()
+        ended.append(signum)
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     with upstream:
         print(f"example upstream on {upstream.url}", flush=True)
-        ended.wait()
+        while not ended:
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

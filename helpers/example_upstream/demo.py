@@ -28,16 +28,24 @@ def main(command: Sequence[str]) -> int:
         sys.exit("usage: python -m helpers.example_upstream.demo COMMAND...")
     with ExampleUpstream() as upstream:
         print(f"example upstream on {upstream.url}", file=sys.stderr, flush=True)
-        child = subprocess.Popen(  # noqa: S603 - the caller's own command
-            command, env=environment(upstream, os.environ), start_new_session=True
-        )
+        started: list[subprocess.Popen[bytes]] = []
+        early: list[int] = []
 
         def pass_on(number: int, frame: FrameType | None) -> None:
-            child.send_signal(number)
+            early.append(number)
+            for child in started:
+                child.send_signal(number)
 
         signal.signal(signal.SIGTERM, pass_on)
         signal.signal(signal.SIGINT, pass_on)
-        return child.wait()
+        started.append(
+            subprocess.Popen(  # noqa: S603 - the caller's own command
+                command, env=environment(upstream, os.environ), start_new_session=True
+            )
+        )
+        for number in early:  # what came before there was anybody to pass it on to
+            started[0].send_signal(number)
+        return started[0].wait()
 
 
 if __name__ == "__main__":

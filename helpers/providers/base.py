@@ -48,6 +48,7 @@ class Unfetched:
 
     id: str
     reason: str
+    lost: int = 0  # how many items, of ids that nobody knows, never came
 
 
 Report = Callable[[int], None]  # called with the number of items to expect, once it is known

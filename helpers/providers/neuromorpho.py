@@ -201,7 +201,7 @@ class NeuroMorpho(Provider):
         lost = first.announced - len(seen)
         if lost > 0:
             reason = f"{first.announced} neurons were announced, {lost} of them never came while paging"
-            yield Unfetched("?", reason)
+            yield Unfetched("?", reason, lost)
 
     def _wanted(self, page: _Page, seen: set[int]) -> Iterator[Raw | Unfetched]:
         for neuron in page.neurons:
@@ -221,6 +221,8 @@ class NeuroMorpho(Provider):
         body = self._http.get_json(self._url("neuron", self._select("brain_region", self._regions), number))
         where = f"{self.about.title}, page {number} of neurons"
         neurons, counts = _listed(body, "neuronResources", where, number)
+        if not neurons and counts["totalElements"] and number < counts["totalPages"]:
+            raise UpstreamChanged(f"{where}: empty, of {counts['totalPages']} pages")
         ids = [str(key) for neuron in neurons if (key := neuron_id(neuron)) is not None]
         return _Page(
             number=number,
