@@ -1,4 +1,4 @@
-"""What the compiled front end and its users rely on: ../shared/facts in words, here as invariants.
+"""What the compiled front end and its users rely on: docs/api.md in words, here as invariants.
 
 A page of the front end crashes as a whole when one of these does not hold for one record.
 """
