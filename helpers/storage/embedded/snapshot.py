@@ -245,6 +245,8 @@ class IndexSnapshot:
                 query = SearchQuery(index=self._name, data_type=data_type, facets=tuple(names))
                 counted = {name: tuple((value, count) for value, count in facets[name]) for name in names}
                 self._facets.put(_without_page(query), counted)
+        except FileNotFoundError:  # not counted yet: this is the writer's own look
+            return
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             log.warning("%s cannot be read: %s", path, error)
 
