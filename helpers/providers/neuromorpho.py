@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -272,7 +273,7 @@ class NeuroMorpho(Provider):
         morphometry = raw.data.get("morphometry") or {}
         numbers, extra = _numbers(neuron)
         unknown = {
-            key: value for key, value in morphometry.items() if not _known_measure(key) and present(value)
+            key: value for key, value in morphometry.items() if _measure(key) is None and present(value)
         }
         extra |= {"morphometry": unknown} if unknown else {}
         papers, unread = _papers(neuron)
@@ -296,7 +297,7 @@ class NeuroMorpho(Provider):
             experiment_condition=tuple(texts(neuron, "experiment_condition")),
             physical_integrity=text(neuron, "physical_Integrity"),
             papers=papers,
-            page_link=f"{raw.base}/neuron_info.jsp?neuron_name={quote(name, safe='')}",
+            page_link=f"{raw.base}/neuron_info.jsp?neuron_name={_quoted(name)}",
             icon=_https(text(neuron, "png_url")),
             licence=NeuroMorpho.about.licence,
             citations=NeuroMorpho.about.citations,
@@ -373,8 +374,8 @@ def _measurements(neuron: Mapping[str, Any], morphometry: Mapping[str, Any]) -> 
     found: dict[str, float] = {}
     own = {key: neuron.get(key) for key in ("soma_surface", "surface", "volume")}
     for key, value in (*own.items(), *morphometry.items()):
-        field = MEASURES.get(key) or MEASURES.get(key.lower())
-        if field is None:
+        field = _measure(key)
+        if not field or value is None:
             continue
         try:
             number = as_float(value)
@@ -385,8 +386,10 @@ def _measurements(neuron: Mapping[str, Any], morphometry: Mapping[str, Any]) -> 
     return Measurements(**found)
 
 
-def _known_measure(key: str) -> bool:
-    return key.lower() in MEASURES or key in ("neuron_id", "neuron_name", "_links")
+@cache
+def _measure(key: str) -> str | None:
+    """The field of a key of the morphometry, "" for what is said elsewhere, None for an unknown one."""
+    return "" if key in ("neuron_id", "neuron_name", "_links") else MEASURES.get(key.lower())
 
 
 def _papers(neuron: Mapping[str, Any]) -> tuple[tuple[Paper, ...], dict[str, Any]]:
@@ -415,20 +418,25 @@ def _links(base: str, archive: str | None, name: str, original_format: str | Non
     """Direct URLs of a neuron's files; they follow from archive, name and original format."""
     if archive is None:
         return {"download_link": None, "standard_link": None, "original_link": None, "log_link": None}
-    folder, file = f"{base}/dableFiles/{quote(archive.lower(), safe='')}", quote(name, safe="")
+    folder, file = f"{base}/dableFiles/{_quoted(archive.lower())}", _quoted(name)
     standard = f"{folder}/CNG%20version/{file}.CNG.swc"
     original, ending = None, ""
     if original_format and "." in original_format:
         ending = original_format.rpartition(".")[2]
         ending = EXTENSIONS.get(original_format.casefold(), ending)
     if ending and ending.lower() != "jsp":  # programs may not ask for pages
-        original = f"{folder}/Source-Version/{file}.{quote(ending, safe='')}"
+        original = f"{folder}/Source-Version/{file}.{_quoted(ending)}"
     return {
         "download_link": original if original and ending.lower() in VIEWABLE else standard,
         "standard_link": standard,
         "original_link": original,
         "log_link": f"{folder}/Standardization%20log/{file}.std",
     }
+
+
+@lru_cache(maxsize=1_024)  # a neuron asks for its name three times, and there are few archives
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _https(url: str | None) -> str | None:

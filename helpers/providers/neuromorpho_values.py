@@ -40,6 +40,8 @@ def present(value: Any) -> bool:
 def text(neuron: Mapping[str, Any], key: str) -> str | None:
     """One text, or None. Raises `InvalidItem` for a list."""
     value = neuron.get(key)
+    if type(value) is str:
+        return clean(value)
     if isinstance(value, (list, dict)):
         raise InvalidItem(f"{key} is {str(value)[:80]}, one text is expected")
     return None if value is None else clean(str(value))
@@ -48,11 +50,14 @@ def text(neuron: Mapping[str, Any], key: str) -> str | None:
 def texts(neuron: Mapping[str, Any], key: str) -> list[str]:
     """The present items of a list; version 7 has a plain string instead of a list of one."""
     value = neuron.get(key)
-    items = value if isinstance(value, list) else [value]
-    if any(isinstance(item, (list, dict)) for item in items):
-        raise InvalidItem(f"{key} is {str(value)[:80]}, a list of texts is expected")
-    cleaned = (clean(str(item)) for item in items if item is not None)
-    return list(dict.fromkeys(item for item in cleaned if item is not None))
+    found: dict[str, None] = {}
+    for item in value if isinstance(value, list) else (value,):
+        if isinstance(item, (list, dict)):
+            raise InvalidItem(f"{key} is {str(value)[:80]}, a list of texts is expected")
+        cleaned = None if item is None else clean(str(item))
+        if cleaned is not None:
+            found[cleaned] = None
+    return list(found)
 
 
 def as_float(value: Any) -> float | None:
