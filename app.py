@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from flask import Flask
 from flask_injector import FlaskInjector
@@ -26,6 +26,7 @@ from helpers.providers.base import Provider
 from helpers.providers.internal_folder import declared_hosts, local_file
 from helpers.state import SQLiteState, State
 from helpers.storage.base import Storage
+from helpers.storage.elastic import ElasticOptions, ElasticStorage
 from helpers.storage.embedded import EmbeddedStorage
 from routes import download, filters, main, search, sources
 from routes.commands import register_commands
@@ -82,8 +83,8 @@ class AmmonModule(Module):
     @singleton
     def storage(self) -> Storage:
         """The engine that the settings name."""
-        if self._settings.storage != "embedded":
-            raise BadConfiguration(f"storage = {self._settings.storage!r}: this version has `embedded` only")
+        if self._settings.storage == "elasticsearch":
+            return ElasticStorage(elastic_options(self._settings.elasticsearch.url, self._settings.threads))
         return EmbeddedStorage(self._settings.data_dir / "embedded")
 
     @provider
@@ -177,6 +178,18 @@ def create_app(settings: Settings | None = None, *overrides: Module) -> Flask:
     register_errors(app)  # these need nothing injected, and would be inspected at every request
     register_hooks(app, Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers))
     return app
+
+
+def elastic_options(url: str, threads: int) -> ElasticOptions:
+    """The options of the Elasticsearch engine; user and password may stand in the URL."""
+    parts = urlsplit(url)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return ElasticOptions(
+        urls=(address,),
+        user=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        connections=2 * threads,
+    )
 
 
 def read_settings() -> Settings:
