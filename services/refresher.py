@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 LEASE: Final = "refresher"
 WAIT_S: Final = 2.0  # between two attempts to become the refresher
+PATIENCE_S: Final = 9.0  # without any item from any source; a network that swallows everything takes minutes
 CHECK_S: Final = 5.0  # between two looks at whether we still are
 RETRY_FIRST_S: Final = 60.0  # after a failure; doubled each time
 RETRY_MOST_S: Final = 3_600.0
@@ -59,6 +61,7 @@ class Refresher:
         self._state = state
         self._schedules = schedules
         self._failures: dict[str, int] = {}
+        self._said = False
         self._stopped = threading.Event()
         self._scheduler = self._new_scheduler()
 
@@ -104,14 +107,31 @@ class Refresher:
                 self._scheduler.add_job(self._refresh, trigger, args=[[key]], id=key)
         self._scheduler.add_job(self._first, args=[], id="start")
         try:
+            begun = time.monotonic()
             while not self._stopped.wait(CHECK_S):
                 lease.check()  # a machine that slept may have been taken for dead
+                if time.monotonic() - begun > PATIENCE_S and self._nothing_came():
+                    self._say_nobody()
         finally:
             self._scheduler.shutdown(wait=False)
 
     def _first(self) -> None:
         outcomes = self._refresh(self._refreshes.keys)
         if all_unreachable(outcomes) and set(self._storage.released()) <= {"internal"}:
+            self._say_nobody()
+
+    def _nothing_came(self) -> bool:
+        """Whether no source on the network has given anything yet, now or ever."""
+        asked = [status for status in self._sources.all() if status.enabled and status.key != "internal"]
+        silent = all(
+            status.state in ("fetching", "failed") and not status.counts["fetched"] for status in asked
+        )
+        return bool(asked) and silent and set(self._storage.released()) <= {"internal"}
+
+    def _say_nobody(self) -> None:
+        """Once per process."""
+        if not self._said:
+            self._said = True
             log.warning(NOBODY)
 
     def _refresh(self, keys: Iterable[str]) -> dict[str, HubError | None]:
