@@ -188,6 +188,21 @@ class TestNobody:
         said = [line for line in log_lines if "make demo" in line]
         assert len(said) == 1 and said[0].startswith("WARNING") and "\n" not in said[0]
 
+    def test_is_said_of_sources_that_never_answer_before_they_have_failed(
+        self, tmp_path: Path, log_lines: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+        monkeypatch.setattr(module, "CHECK_S", 0.02)
+        silence = threading.Event()
+        silent = fake("neuromorpho", [lambda: silence.wait(5) and None, UpstreamUnavailable("down")])
+        hub = make_hub(tmp_path, silent, fake("internal", raws(2)))
+        with working(made(hub)):
+            until(lambda: any(NOBODY in line for line in log_lines))
+            assert hub.statuses.get("neuromorpho").state == "fetching"
+            silence.set()
+            until(lambda: hub.statuses.get("neuromorpho").state == "failed")
+        assert len([line for line in log_lines if "make demo" in line]) == 1
+
     @pytest.mark.parametrize("case", ["one source answers", "something was released before"])
     def test_is_not_said_where(self, tmp_path: Path, log_lines: list[str], case: str) -> None:
         if case == "something was released before":
