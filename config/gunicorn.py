@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import signal
 import sys
 import tempfile
 import threading
+import time
 from typing import Any
 
 from config.loading import ConfigError, load
@@ -36,7 +37,7 @@ accesslog = None  # routes/hooks.py writes one line per request
 loglevel = _settings.log_level.lower()
 chdir = str(PROJECT_ROOT)
 
-_refresher: subprocess.Popen[bytes] | None = None
+_refresher: int | None = None  # its process id
 _ending = threading.Event()
 
 
@@ -59,34 +60,60 @@ def when_ready(server: Any) -> None:
         stop(graceful)
 
     server.stop = stop_all
-    threading.Thread(target=_keep_refresher, args=(server.log,), name="keep-refresher", daemon=True).start()
+    threading.Thread(target=_keep_refresher, args=(server,), name="keep-refresher", daemon=True).start()
 
 
 def on_exit(server: Any) -> None:
     """Leave no refresher behind."""
     _end_refresher()
-    if _refresher is not None:
-        try:
-            _refresher.wait(1)
-        except subprocess.TimeoutExpired:
-            _refresher.kill()
+    for _ in range(10):
+        if not _alive(_refresher):
+            return
+        time.sleep(0.1)
+    _send(signal.SIGKILL)
+
+
+def _keep_refresher(server: Any) -> None:
+    global _refresher  # noqa: PLW0603 - gunicorn's hooks are functions of a module
+    pause = 1.0
+    while not _ending.is_set():
+        _refresher = _start_refresher(server)
+        while _alive(_refresher):
+            if _ending.wait(0.5):
+                return
+        if not _ending.wait(pause):
+            server.log.error("the refresher ended unexpectedly; starting it again")
+            pause = min(60.0, pause * 2)
+
+
+def _start_refresher(server: Any) -> int:
+    """Start it without `subprocess`: a worker forked at the same moment would inherit its pipe, which then
+    never ends, and this thread would wait for that for ever.
+    """
+    command = [sys.executable, "-m", "flask", "--app", "app", "refresher", "--parent", str(os.getpid())]
+    closed = [(os.POSIX_SPAWN_CLOSE, listener.fileno()) for listener in server.LISTENERS]
+    # A process group of its own: Ctrl-C reaches the server, which ends the refresher.
+    return os.posix_spawn(sys.executable, command, os.environ, file_actions=closed, setpgroup=0)
+
+
+def _alive(process: int | None) -> bool:
+    if process is None:
+        return False
+    try:
+        return os.waitpid(process, os.WNOHANG)[0] == 0
+    except ChildProcessError:  # gunicorn waits for every child, ours too
+        return False
+
+
+def _send(number: signal.Signals) -> None:
+    try:
+        if _refresher is not None:
+            os.kill(_refresher, number)
+    except ProcessLookupError:
+        return
 
 
 def _end_refresher() -> None:
     _ending.set()
-    if _refresher is not None and _refresher.poll() is None:
-        _refresher.terminate()
-
-
-def _keep_refresher(log: Any) -> None:
-    global _refresher  # noqa: PLW0603 - gunicorn's hooks are functions of a module
-    pause = 1.0
-    while not _ending.is_set():
-        command = [sys.executable, "-m", "flask", "--app", "app", "refresher", "--parent", str(os.getpid())]
-        _refresher = subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True)  # noqa: S603 - our own command
-        while _refresher.poll() is None:
-            if _ending.wait(0.5):
-                return
-        if not _ending.wait(pause):
-            log.error("the refresher ended unexpectedly; starting it again")
-            pause = min(60.0, pause * 2)
+    if _alive(_refresher):
+        _send(signal.SIGTERM)
