@@ -61,14 +61,8 @@ class Politeness:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     url: str
-    method: str = "GET"
     params: Mapping[str, Any] | None = None
     accept: str = "*/*"
-    body: bytes | None = None
-
-    def headers(self) -> dict[str, str]:
-        content = {"Content-Type": "application/json"} if self.body is not None else {}
-        return {"Accept": self.accept, **content}
 
 
 class _Pace:
@@ -125,11 +119,6 @@ class HTTPClient:
     def get_json(self, url: str, params: Mapping[str, Any] | None = None) -> Any:
         """The parsed JSON of an answer. Raises `UpstreamError`."""
         return self._json(url, self._read(_Asked(url, params=params, accept="application/json")))
-
-    def post_json(self, url: str, body: object, params: Mapping[str, Any] | None = None) -> Any:
-        """The parsed JSON that answers a JSON body. Raises `UpstreamError`."""
-        asked = _Asked(url, "POST", params, "application/json", orjson.dumps(body))
-        return self._json(url, self._read(asked))
 
     def get_bytes(
         self,
@@ -201,7 +190,7 @@ class HTTPClient:
                 raise UpstreamUnavailable(f"{url} was not asked: the process is stopping")
             with _network_errors(url):
                 request = self._session.prepare_request(
-                    requests.Request(asked.method, url, asked.headers(), params=params, data=asked.body)
+                    requests.Request("GET", url, {"Accept": asked.accept}, params=params)
                 )
                 # The session itself would look where a redirect leads, and read its body.
                 timeout = self.politeness.timeout_s

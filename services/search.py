@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from injector import inject, singleton
 
@@ -35,7 +35,3 @@ class SearchService:
             raise NotFound(f"there is no record {source_id!r} in {index}")
         source = found[0].parsed()["provenance"]["source"]
         return found[0], self._storage.released().get(source)
-
-    def among(self, index: str, source_ids: Sequence[str]) -> list[Document]:
-        """The records of these ids that exist, in this order."""
-        return self._storage.get(index_name(index), source_ids)

@@ -211,6 +211,27 @@ class TestSearch:
         )
         assert search(storage, words="basket") == ["neuromorpho-3", "neuromorpho-2", "neuromorpho-1"]
 
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            ("bold", ["neuromorpho-1"]),
+            ("script", ["neuromorpho-1"]),
+            ("href", []),
+            ("here", ["neuromorpho-2"]),
+        ],
+        ids=["a name's text", "a name's markup", "markup in prose", "prose"],
+    )
+    def test_markup_is_no_word_in_prose_but_is_in_a_name(
+        self, storage: Storage, words: str, expected: list[str]
+    ) -> None:
+        linked = 'older files are <a href="x">here</a>'
+        put(
+            storage,
+            "neuromorpho",
+            [morphology(1, name="<b>bold</b><script>"), morphology(2, description=linked)],
+        )
+        assert search(storage, words=words) == expected
+
     def test_equal_relevance_is_ordered_by_id(self, storage: Storage) -> None:
         numbers = [9, 10, 1, 30, 200, 2]
         put(storage, "neuromorpho", [morphology(n, name="same", species="rat") for n in numbers])

@@ -7,7 +7,6 @@ docs/decisions/0006-elasticsearch-engine.md says where they differ and why.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,16 +19,16 @@ from helpers.storage.embedded.schema import (
     WORDS,
     as_number,
     column,
+    searchable,
     sort_name,
     stored_as_keyword,
     stored_as_number,
 )
 
-LAYOUT: Final = 1  # raise when the code below writes other columns for the same field table
+LAYOUT: Final = 2  # raise when the code below writes other columns for the same field table
 NAME_BYTES: Final = 8 * len(NAME_KEYS)  # names that agree in so many bytes are ordered by id, as embedded
 TERM_CHARACTERS: Final = 10_922  # UTF-16 units whose UTF-8 never passes Lucene's 32,766 bytes of a term
 MAX_ID_BYTES: Final = 512  # of `_id`, by Elasticsearch
-_MARKUP: Final = re.compile(r"<[^<>]{0,2000}>")
 
 ANALYSIS: Final[dict[str, Any]] = {
     # Tantivy's "simple" tokenizer: runs of what Unicode calls alphabetic or a number.
@@ -172,9 +171,7 @@ class _Plan:
                 if type(item) is not str:
                     raise TypeError(f"{'.'.join(path)} must be a text, it is {item!r}")
             if words is not None:
-                out.setdefault(words, []).extend(
-                    _MARKUP.sub(" ", item) if "<" in item else item for item in items
-                )
+                out.setdefault(words, []).extend(searchable(words, item) for item in items)
             if keyword is not None:
                 out.setdefault(keyword, []).extend(items)
             if order is not None and items:

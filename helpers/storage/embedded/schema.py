@@ -22,7 +22,7 @@ from helpers.query import Document
 ENGINE_VERSION: Final = version("tantivy")
 WORDS: Final = ("name", "terms", "body")
 BOOSTS: Final = {"name": 8.0, "terms": 3.0, "body": 1.0}
-LAYOUT: Final = 1  # raise when the code below writes other columns for the same field table
+LAYOUT: Final = 2  # raise when the code below writes other columns for the same field table
 
 ID_KEYS: Final = ("id_key_0", "id_key_1", "id_key_2")
 NAME_KEYS: Final = tuple(f"name_key_{place}" for place in range(8))
@@ -69,6 +69,13 @@ def as_number(value: Any) -> float:
     if isinstance(value, str):
         return float("".join(filter(str.isdigit, value))[:14].ljust(14, "0"))
     return float(value)
+
+
+def searchable(field: str, text: str) -> str:
+    """A text as it is indexed for words: without markup in prose, where the sources write HTML; a name or
+    term keeps everything, as it must be found by itself.
+    """
+    return _MARKUP.sub(" ", text) if field == "w_body" and "<" in text else text
 
 
 def build_schema(index: str) -> tantivy.Schema:
@@ -164,9 +171,7 @@ class _Plan:
             items: list[Any] = list(dict.fromkeys(value)) if type(value) is list else [value]
             for item in items:
                 if words is not None:
-                    out.add_text(
-                        words, item if words != "w_body" or "<" not in item else _MARKUP.sub(" ", item)
-                    )
+                    out.add_text(words, searchable(words, item))
                 if keyword is not None:
                     out.add_text(keyword, item)
         for parents, columns in self._numbers.items():
